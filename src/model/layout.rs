@@ -1,0 +1,109 @@
+//! Keys of Metaflow's datastore, relative to its root (metaflow/datastore/task_datastore.py,
+//! content_addressed_store.py). The only file that builds them.
+
+use crate::{Attempt, FlowName, TaskPath};
+
+/// Which process minted the timestamps of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogSource {
+    /// The launcher.
+    Runtime,
+    /// The task itself, inside its container.
+    Task,
+}
+
+impl LogSource {
+    /// Name as Metaflow spells it, in keys and in log lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::Task => "task",
+        }
+    }
+}
+
+/// One of the two streams of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// Name as Metaflow spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// Key of a file that belongs to one attempt: `Flow/run/step/task/attempt.name`.
+pub fn attempt_file(flow: &FlowName, task: &TaskPath, attempt: Attempt, name: &str) -> String {
+    format!("{flow}/{task}/{attempt}.{name}")
+}
+
+/// Key of the file that says that an attempt has begun.
+pub fn attempt_json(flow: &FlowName, task: &TaskPath, attempt: Attempt) -> String {
+    attempt_file(flow, task, attempt, "attempt.json")
+}
+
+/// Key of the artifact index of an attempt.
+pub fn data_json(flow: &FlowName, task: &TaskPath, attempt: Attempt) -> String {
+    attempt_file(flow, task, attempt, "data.json")
+}
+
+/// Key of the marker that an attempt's artifacts are complete. It does not mean success.
+pub fn done_lock(flow: &FlowName, task: &TaskPath, attempt: Attempt) -> String {
+    attempt_file(flow, task, attempt, "DONE.lock")
+}
+
+/// Key of the launcher's record of how the attempt's process ended.
+pub fn runtime_json(flow: &FlowName, task: &TaskPath, attempt: Attempt) -> String {
+    attempt_file(flow, task, attempt, "runtime")
+}
+
+/// Key of one log of an attempt.
+pub fn log(
+    flow: &FlowName,
+    task: &TaskPath,
+    attempt: Attempt,
+    source: LogSource,
+    stream: Stream,
+) -> String {
+    attempt_file(
+        flow,
+        task,
+        attempt,
+        &format!("{}_{}.log", source.as_str(), stream.as_str()),
+    )
+}
+
+/// Key of a content-addressed blob: `Flow/data/ab/ab…`, by the SHA-1 of its uncompressed bytes.
+pub fn blob(flow: &FlowName, sha1_hex: &str) -> String {
+    let shard = sha1_hex.get(..2).unwrap_or(sha1_hex);
+    format!("{flow}/data/{shard}/{sha1_hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_metaflows() {
+        let flow = FlowName::new("F").unwrap();
+        let task: TaskPath = "1/start/2".parse().unwrap();
+        assert_eq!(
+            data_json(&flow, &task, Attempt(0)),
+            "F/1/start/2/0.data.json"
+        );
+        assert_eq!(
+            log(&flow, &task, Attempt(1), LogSource::Runtime, Stream::Stderr),
+            "F/1/start/2/1.runtime_stderr.log"
+        );
+        assert_eq!(blob(&flow, "abcd"), "F/data/ab/abcd");
+    }
+}

@@ -1,0 +1,21 @@
+//! Vocabulary of Ferroflow: ids, the plan of a run, task outcomes, the layout of
+//! Metaflow's datastore and the codecs that read what Metaflow writes.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number; every other
+//! crate may use it.
+
+mod base64;
+pub mod exit_code;
+pub mod graph;
+pub mod ids;
+pub mod input_paths;
+pub mod layout;
+pub mod mflog;
+pub mod pickle;
+pub mod plan;
+pub mod transition;
+
+pub use graph::{Graph, Node, NodeKind};
+pub use ids::{Attempt, FlowName, RunId, StepName, TaskId, TaskKey, TaskPath, Timestamp};
+pub use plan::{Plan, StepPlan};
+pub use transition::{Fanout, Transition};

@@ -1,0 +1,104 @@
+//! The plan: one JSON document in which the flow host tells the engine everything about a run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attempt, FlowName, Graph, RunId, StepName, TaskPath};
+
+/// The version of the plan document that this engine reads.
+pub const PLAN_VERSION: u32 = 1;
+
+/// Everything about a run that does not change while it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_VERSION`] of the writer.
+    pub version: u32,
+    /// The flow.
+    pub flow: FlowName,
+    /// The run.
+    pub run: RunId,
+    /// The `_parameters` task: the input of the start step.
+    pub params: TaskPath,
+    /// The static graph.
+    pub graph: Graph,
+    /// Per step what its decorators decided.
+    pub steps: BTreeMap<StepName, StepPlan>,
+    /// `--max-workers` and the like.
+    pub limits: Limits,
+    /// Where artifacts and logs go.
+    pub datastore: DatastoreSettings,
+    /// Metadata provider type (`local` or `service`).
+    pub metadata: String,
+    /// How console lines look.
+    pub console: ConsoleSettings,
+}
+
+/// Limits of a run given on its command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// `--max-workers`: attempts in flight at once.
+    pub max_workers: u32,
+    /// `--max-num-splits`: children of one foreach.
+    pub max_num_splits: u32,
+    /// `--max-log-size`, in bytes per stream of a task.
+    pub max_log_size: u64,
+}
+
+/// Datastore type and root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatastoreSettings {
+    /// The implementation.
+    pub kind: DatastoreKind,
+    /// A folder, or `s3://bucket/prefix`.
+    pub root: String,
+}
+
+/// The datastores that Ferroflow writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatastoreKind {
+    /// Local disk.
+    Local,
+    /// Amazon S3 or a server that speaks its API.
+    S3,
+}
+
+/// How console lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleSettings {
+    /// Whether to colour lines, as click decides it for the host's standard output.
+    pub color: bool,
+}
+
+/// What the decorators of one step decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepPlan {
+    /// How often an attempt may follow a failed one.
+    pub retry: Retry,
+    /// Whether upstream's own `@batch` is on the step.
+    #[serde(default)]
+    pub batch: bool,
+}
+
+impl StepPlan {
+    /// Whether this attempt belongs on AWS Batch. Attempts after the last one that runs user
+    /// code only run the fallback of `@catch`, and upstream runs those locally
+    /// (metaflow/plugins/aws/batch/batch_decorator.py, `runtime_step_cli`).
+    pub fn runs_on_batch(&self, attempt: Attempt, max_user_code_retries: u32) -> bool {
+        self.batch && attempt.0 <= max_user_code_retries
+    }
+}
+
+/// Retry counts of a step: maxima over `step_task_retry_count` of its decorators
+/// (metaflow/runtime.py, `Task.__init__`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts after the first that run user code (`@retry`).
+    pub user: u32,
+    /// Attempts after those that run the fallback of `@catch`.
+    pub error: u32,
+    /// `minutes_between_retries` of `@retry`; Metaflow honours it on Batch only.
+    #[serde(default)]
+    pub minutes_between: u32,
+}
