@@ -1,0 +1,181 @@
+//! Messages between flow host and engine. The Python side is python/ferroflow/host.py;
+//! docs/host-protocol.md says what each means.
+
+use std::collections::BTreeMap;
+
+use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath};
+use serde::{Deserialize, Serialize};
+
+/// Version of the protocol spoken here.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// A message is at most this long, in bytes.
+pub const MAX_MESSAGE: usize = 64 << 20;
+
+/// What the host says.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromHost {
+    /// First message: who is there.
+    Hello(Hello),
+    /// Second message: the run.
+    Plan {
+        /// The plan document.
+        plan: Box<Plan>,
+    },
+    /// Answer to [`ToHost::Prepare`].
+    Prepared(Box<Prepared>),
+    /// A hook or the metadata provider raised.
+    Refused {
+        /// Number of the question.
+        id: u64,
+        /// One line.
+        error: String,
+        /// Python's traceback.
+        #[serde(default)]
+        traceback: String,
+    },
+    /// The host got a signal.
+    Signal {
+        /// Its number.
+        signo: i32,
+    },
+}
+
+/// Who the host is.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Hello {
+    /// Version of the protocol that the host speaks.
+    pub protocol: u32,
+    /// Version of metaflow.
+    pub metaflow: String,
+    /// Version of Python.
+    pub python: String,
+    /// Process id of the host.
+    pub pid: u32,
+}
+
+/// The command line of one attempt, after all launcher-side hooks.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Prepared {
+    /// Number of the question.
+    pub id: u64,
+    /// The id that the metadata provider gave to the task.
+    pub task_id: TaskId,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// What differs from the engine's own environment.
+    pub env: EnvironmentChange,
+    /// Working directory.
+    pub cwd: String,
+    /// Where the attempt belongs.
+    pub place: PreparedPlace,
+}
+
+/// A difference between two environments.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct EnvironmentChange {
+    /// Variables to set.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+    /// Variables to remove.
+    #[serde(default)]
+    pub unset: Vec<String>,
+}
+
+/// Where upstream's hooks sent an attempt.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum PreparedPlace {
+    /// Upstream's plain `step` command.
+    Local,
+    /// A decorator changed the command into something that we do not know: it runs as it
+    /// stands, on this machine, as upstream would run it.
+    Foreign,
+    /// Upstream's own `batch step`.
+    Batch(Box<BatchCommand>),
+}
+
+/// The structured form of `batch step`: upstream's `CLIArgs` after `BatchDecorator.runtime_step_cli`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct BatchCommand {
+    /// Options before the command.
+    pub top_level_options: serde_json::Map<String, serde_json::Value>,
+    /// Step name, then code package metadata, SHA-1 and URL.
+    pub command_args: Vec<String>,
+    /// Options of `batch step`.
+    pub command_options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What the engine says.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToHost<'a> {
+    /// Create the task or its next attempt and say how to run it.
+    Prepare(Prepare<'a>),
+    /// The task has ended for good.
+    Release {
+        /// The task.
+        task: TaskKey,
+    },
+    /// The run is over.
+    Finish {
+        /// How it ended.
+        outcome: &'a FinishOutcome,
+    },
+}
+
+/// The question about one attempt.
+#[derive(Debug, Serialize)]
+pub struct Prepare<'a> {
+    /// Number of the question.
+    pub id: u64,
+    /// The task.
+    pub task: TaskKey,
+    /// Its step.
+    pub step: &'a StepName,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// Index among the siblings of a foreach.
+    pub split_index: Option<u64>,
+    /// User retries plus what infrastructure took so far.
+    pub max_user_code_retries: u32,
+    /// Inputs.
+    pub input_paths: &'a [TaskPath],
+}
+
+/// How a run ended, in the words of docs/host-protocol.md.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FinishOutcome {
+    /// The end step succeeded.
+    Done,
+    /// A task ran out of attempts.
+    TaskFailed {
+        /// The task.
+        task: TaskKey,
+        /// Its step.
+        step: StepName,
+        /// Its id.
+        task_id: Option<TaskId>,
+        /// Upstream's sentence after "failed"; often empty.
+        message: String,
+    },
+    /// Metaflow's internal error.
+    InternalError {
+        /// Its text.
+        message: String,
+    },
+    /// Nothing is left to run, and the end step has not succeeded.
+    EndNotReached,
+    /// The host raised while preparing.
+    HostError {
+        /// Number of the refused question.
+        id: u64,
+    },
+    /// A signal ended the run.
+    Interrupted {
+        /// Its number.
+        signo: i32,
+    },
+}

@@ -1,0 +1,258 @@
+//! One process per attempt: start, capture both streams, wait, signal.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::{fd::AsFd, unix::process::ExitStatusExt},
+    process::{ExitStatus, Stdio},
+};
+
+use model::{Attempt, TaskKey, layout::Stream};
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    sync::mpsc,
+};
+
+use super::platform;
+use crate::host::protocol::EnvironmentChange;
+
+/// Bytes asked of a pipe at once: what Linux keeps in one by default.
+const READ_SIZE: usize = 64 << 10;
+
+/// A line longer than this is handed on in pieces, in bytes.
+const MAX_LINE: usize = 16 << 20;
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The task.
+    pub task: TaskKey,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// What differs from the engine's environment.
+    pub env: EnvironmentChange,
+    /// Working directory.
+    pub cwd: String,
+}
+
+/// A started process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its id, which is also the id of its group.
+    pub pid: u32,
+}
+
+/// What happens to an attempt.
+#[derive(Debug)]
+pub enum LocalEvent {
+    /// It wrote a line, which keeps its newline if it had one.
+    Line {
+        /// The task.
+        task: TaskKey,
+        /// The attempt.
+        attempt: Attempt,
+        /// Where it wrote.
+        stream: Stream,
+        /// The bytes.
+        line: Vec<u8>,
+    },
+    /// The process has ended, and all that it wrote has been told.
+    Ended {
+        /// The task.
+        task: TaskKey,
+        /// The attempt.
+        attempt: Attempt,
+        /// Exit code, or minus the signal's number, as Python's `subprocess` counts.
+        return_code: i32,
+    },
+}
+
+/// The processes of this engine.
+#[derive(Debug)]
+pub struct LocalCompute {
+    running: HashMap<(TaskKey, Attempt), Process>,
+    events: mpsc::Sender<LocalEvent>,
+}
+
+impl LocalCompute {
+    /// Events go to `events`; a full channel slows the processes' output down.
+    pub fn new(events: mpsc::Sender<LocalEvent>) -> Self {
+        Self {
+            running: HashMap::new(),
+            events,
+        }
+    }
+
+    /// Starts a process.
+    pub fn launch(&mut self, spec: &Spec) -> io::Result<Process> {
+        let (program, args) = spec
+            .argv
+            .split_first()
+            .ok_or_else(|| io::Error::other("the command line is empty"))?;
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .current_dir(&spec.cwd)
+            .envs(&spec.env.set)
+            // As upstream: a pipe that is never written, so that reading it blocks.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for name in &spec.env.unset {
+            command.env_remove(name);
+        }
+        platform::own_group_and_parent_death(&mut command);
+        let child = command.spawn()?;
+        let pid = child
+            .id()
+            .ok_or_else(|| io::Error::other("the process ended at once"))?;
+        let process = Process { pid };
+        self.running.insert((spec.task, spec.attempt), process);
+        tokio::spawn(supervise(
+            child,
+            spec.task,
+            spec.attempt,
+            self.events.clone(),
+        ));
+        Ok(process)
+    }
+
+    /// Forgets an ended attempt.
+    pub fn ended(&mut self, task: TaskKey, attempt: Attempt) {
+        self.running.remove(&(task, attempt));
+    }
+
+    /// Sends a signal to the process group of every running attempt.
+    pub fn signal_all(&self, signal: Signal) {
+        for process in self.running.values() {
+            // An attempt that has just ended is not an error.
+            let _ = killpg(Pid::from_raw(process.pid.cast_signed()), signal);
+        }
+    }
+
+    /// The running attempts.
+    pub fn running(&self) -> impl Iterator<Item = (TaskKey, Attempt)> {
+        self.running.keys().copied()
+    }
+}
+
+/// A stream being cut into lines.
+struct Lines {
+    task: TaskKey,
+    attempt: Attempt,
+    stream: Stream,
+    partial: Vec<u8>,
+    events: mpsc::Sender<LocalEvent>,
+}
+
+impl Lines {
+    async fn push(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|b| *b == b'\n') {
+            self.partial.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || self.partial.len() >= MAX_LINE {
+                self.flush().await;
+            }
+        }
+    }
+
+    async fn flush(&mut self) {
+        if self.partial.is_empty() {
+            return;
+        }
+        let event = LocalEvent::Line {
+            task: self.task,
+            attempt: self.attempt,
+            stream: self.stream,
+            line: std::mem::take(&mut self.partial),
+        };
+        // The driver is gone only when the engine ends.
+        let _ = self.events.send(event).await;
+    }
+}
+
+async fn supervise(
+    mut child: Child,
+    task: TaskKey,
+    attempt: Attempt,
+    events: mpsc::Sender<LocalEvent>,
+) {
+    // Held open, because upstream never closes it.
+    let _stdin = child.stdin.take();
+    let lines = |stream| Lines {
+        task,
+        attempt,
+        stream,
+        partial: Vec::new(),
+        events: events.clone(),
+    };
+    let (mut out, mut err) = (lines(Stream::Stdout), lines(Stream::Stderr));
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut out_buffer, mut err_buffer) = (vec![0; READ_SIZE], vec![0; READ_SIZE]);
+    let status = loop {
+        tokio::select! {
+            read = read_some(&mut stdout, &mut out_buffer) => match read {
+                Some(n) => out.push(&out_buffer[..n]).await,
+                None => stdout = None,
+            },
+            read = read_some(&mut stderr, &mut err_buffer) => match read {
+                Some(n) => err.push(&err_buffer[..n]).await,
+                None => stderr = None,
+            },
+            status = child.wait() => break status,
+        }
+    };
+    drain(stdout, &mut out, &mut out_buffer).await;
+    drain(stderr, &mut err, &mut err_buffer).await;
+    out.flush().await;
+    err.flush().await;
+    let return_code = status.map_or(-1, return_code);
+    let _ = events
+        .send(LocalEvent::Ended {
+            task,
+            attempt,
+            return_code,
+        })
+        .await;
+}
+
+/// The next bytes, `None` at the end of the stream; never ready once the stream is gone.
+async fn read_some<R: AsyncRead + Unpin>(
+    stream: &mut Option<R>,
+    buffer: &mut [u8],
+) -> Option<usize> {
+    let Some(stream) = stream else {
+        return std::future::pending().await;
+    };
+    match stream.read(buffer).await {
+        Ok(0) | Err(_) => None,
+        Ok(n) => Some(n),
+    }
+}
+
+/// Reads what a process left in its pipe. A process that it started may keep the pipe open, so
+/// the end of the stream cannot be waited for; but what the ended process wrote is in the pipe.
+async fn drain<R: AsFd>(stream: Option<R>, lines: &mut Lines, buffer: &mut [u8]) {
+    let Some(stream) = stream else { return };
+    loop {
+        match nix::unistd::read(&stream, buffer) {
+            Ok(n) if n > 0 => lines.push(&buffer[..n]).await,
+            Err(Errno::EINTR) => {}
+            _ => return,
+        }
+    }
+}
+
+fn return_code(status: ExitStatus) -> i32 {
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| -signal))
+        .unwrap_or(-1)
+}

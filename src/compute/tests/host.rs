@@ -1,0 +1,134 @@
+//! The engine's end of the host protocol, against a scripted host.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use compute::host::{
+    Host, HostError, HostEvents,
+    protocol::{FinishOutcome, Prepare, PreparedPlace},
+};
+use model::{Attempt, StepName, TaskKey};
+use serde_json::{Value, json};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct ScriptedHost(UnixStream);
+
+impl ScriptedHost {
+    fn say(&mut self, message: &Value) {
+        let body = serde_json::to_vec(message).unwrap();
+        self.0
+            .write_all(&u32::try_from(body.len()).unwrap().to_be_bytes())
+            .unwrap();
+        self.0.write_all(&body).unwrap();
+    }
+
+    fn hear(&mut self) -> Value {
+        let mut length = [0; 4];
+        self.0.read_exact(&mut length).unwrap();
+        let mut body = vec![0; u32::from_be_bytes(length) as usize];
+        self.0.read_exact(&mut body).unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    fn greet(&mut self, protocol: u32) {
+        self.say(
+            &json!({"type": "hello", "protocol": protocol, "metaflow": "2.19.39",
+                         "python": "3.11.7", "pid": 1}),
+        );
+        let node = json!({"name": "start", "kind": "end", "next": [], "previous": [],
+                          "split_parents": []});
+        self.say(&json!({"type": "plan", "plan": {
+            "version": 1, "flow": "F", "run": "1", "params": "1/_parameters/0",
+            "graph": {"start": "start", "end": "start", "nodes": [node]},
+            "steps": {"start": {"retry": {"user": 0, "error": 0}}},
+            "limits": {"max_workers": 16, "max_num_splits": 100, "max_log_size": 1},
+            "datastore": {"kind": "local", "root": "/x"}, "metadata": "local",
+            "console": {"color": false}}}));
+    }
+}
+
+fn pair() -> (ScriptedHost, std::os::fd::OwnedFd) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(DEADLINE)).unwrap();
+    (ScriptedHost(ours), theirs.into())
+}
+
+fn question(task: u32, step: &StepName) -> Prepare<'_> {
+    Prepare {
+        id: 0,
+        task: TaskKey(task),
+        step,
+        attempt: Attempt(0),
+        split_index: None,
+        max_user_code_retries: 0,
+        input_paths: &[],
+    }
+}
+
+#[tokio::test]
+async fn questions_find_their_answers() {
+    let (mut scripted, fd) = pair();
+    scripted.greet(1);
+    let (host, session, mut events) = Host::connect(fd).await.unwrap();
+    assert_eq!(session.plan.flow.as_str(), "F");
+
+    let step = StepName::new("start").unwrap();
+    let (first, second) = (
+        host.prepare(question(4, &step)),
+        host.prepare(question(5, &step)),
+    );
+    let script = tokio::task::spawn_blocking(move || {
+        let (one, two) = (scripted.hear(), scripted.hear());
+        assert_eq!((&one["task"], &two["task"]), (&json!(4), &json!(5)));
+        scripted.say(&json!({"type": "prepared", "id": one["id"], "task_id": "9",
+            "argv": ["true"], "env": {"set": {}, "unset": []}, "cwd": "/",
+            "place": {"kind": "local"}}));
+        scripted.say(&json!({"type": "refused", "id": two["id"], "error": "no", "traceback": ""}));
+        scripted.say(&json!({"type": "signal", "signo": 15}));
+        scripted
+    });
+    let prepared = first.await.unwrap();
+    assert_eq!(prepared.task_id.as_str(), "9");
+    assert!(matches!(prepared.place, PreparedPlace::Local));
+    assert!(matches!(second.await, Err(HostError::Refused { error, .. }) if error == "no"));
+    let mut scripted = script.await.unwrap();
+    assert!(matches!(events.recv().await, Some(HostEvents::Signal(15))));
+
+    host.finish(&FinishOutcome::EndNotReached);
+    let finish = tokio::task::spawn_blocking(move || scripted.hear())
+        .await
+        .unwrap();
+    assert_eq!(
+        finish,
+        json!({"type": "finish", "outcome": {"kind": "end_not_reached"}})
+    );
+    let gone = tokio::time::timeout(DEADLINE, events.recv()).await.unwrap();
+    assert!(matches!(gone, Some(HostEvents::Gone)));
+}
+
+#[tokio::test]
+async fn an_open_question_fails_when_the_host_goes() {
+    let (mut scripted, fd) = pair();
+    scripted.greet(1);
+    let (host, _, _events) = Host::connect(fd).await.unwrap();
+    let step = StepName::new("start").unwrap();
+    let answer = host.prepare(question(1, &step));
+    drop(scripted);
+    let answer = tokio::time::timeout(DEADLINE, answer).await.unwrap();
+    assert!(matches!(answer, Err(HostError::Gone)));
+}
+
+#[tokio::test]
+async fn another_protocol_is_refused_with_its_cause() {
+    let (mut scripted, fd) = pair();
+    scripted.greet(99);
+    let error = Host::connect(fd).await.unwrap_err().to_string();
+    assert!(error.contains("protocol 99"), "{error}");
+    assert!(error.contains("different versions"), "{error}");
+}
