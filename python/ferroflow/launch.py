@@ -1,0 +1,100 @@
+"""Starting the engine, and noticing its end."""
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+
+from .errors import HandBack, describe_status, engine_gone
+from .protocol import PROTOCOL_VERSION, Connection, Gone
+from .signals import Forwarding
+
+# How long the engine may take to end once its socket is closed.
+PATIENCE_S = 30
+
+
+class Engine:
+    """The engine's process and the socket to it."""
+
+    def __init__(self, binary, run):
+        self._binary = binary
+        self._run = run
+        self.env = dict(os.environ)  # what the engine starts with: `prepared.env` is the difference to it
+        flush()
+        ours, theirs = socket.socketpair()
+        self.connection = Connection(ours)
+        self.signals = Forwarding(self.connection)
+        self.signals.start()
+        try:
+            self._process = subprocess.Popen(
+                [binary, "engine", "--fd", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=_standard(sys.stdout),
+                stderr=_standard(sys.stderr),
+                env=self.env,
+            )
+        except OSError as error:
+            self.signals.stop()
+            ours.close()
+            raise HandBack("%s does not start: %s" % (binary, error)) from None
+        finally:
+            theirs.close()
+
+    def greet(self, plan, metaflow_version):
+        """Sends hello and plan, and returns the engine's first message.
+
+        An engine that ends before it has asked for anything has done nothing: then Metaflow can still run the flow.
+        """
+        try:
+            self.connection.send(
+                {
+                    "type": "hello",
+                    "protocol": PROTOCOL_VERSION,
+                    "metaflow": metaflow_version,
+                    "python": platform.python_version(),
+                    "pid": os.getpid(),
+                }
+            )
+            self.connection.send({"type": "plan", "plan": plan})
+            self.connection.open_to_signals()
+            return self.connection.receive()
+        except Gone:
+            status = self.end()
+            raise HandBack("%s %s before the first task" % (self._binary, describe_status(status))) from None
+        except BaseException:
+            self.end()
+            raise
+
+    def gone(self):
+        """The error for an engine that ended too early."""
+        return engine_gone(self._binary, self.end(), self._run)
+
+    def end(self):
+        """Closes the socket, which ends the engine, waits for it, and returns its status."""
+        self.connection.close()
+        try:
+            return self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+        finally:
+            self.signals.stop()
+
+
+def flush():
+    """Lets what was printed here appear before what the engine prints."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass
+
+
+def _standard(stream):
+    """The file behind a stream if it has one: user code may have put another in place of descriptor 1."""
+    try:
+        return stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None

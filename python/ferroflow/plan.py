@@ -1,0 +1,116 @@
+"""The plan: what the engine must know about a run. Its shape is that of src/model/plan.rs and graph.rs."""
+
+import sys
+
+from .errors import HandBack
+
+PLAN_VERSION = 1
+BATCH_MODULE = "metaflow.plugins.aws.batch.batch_decorator"
+
+
+def describe(runtime):
+    """The plan document of a `NativeRuntime` that is about to execute."""
+    graph = runtime._graph
+    return {
+        "version": PLAN_VERSION,
+        "flow": runtime._flow.name,
+        "run": str(runtime._run_id),
+        "params": runtime._params_task.path,
+        "graph": {
+            "start": start_step(graph),
+            "end": end_step(graph),
+            "nodes": [_node(graph[name]) for name in graph.sorted_nodes],
+        },
+        "steps": {name: _step(runtime, name) for name in graph.sorted_nodes},
+        "limits": {
+            "max_workers": runtime._max_workers,
+            "max_num_splits": runtime._max_num_splits,
+            "max_log_size": runtime._max_log_size,
+        },
+        "datastore": {
+            "kind": runtime._flow_datastore.TYPE,
+            "root": runtime._flow_datastore.datastore_root,
+        },
+        "metadata": runtime._metadata.TYPE,
+        "console": {"color": _color()},
+    }
+
+
+def start_step(graph):
+    """The first step; before custom names (metaflow/graph.py, _identify_start_end) always `start`."""
+    return getattr(graph, "start_step", None) or "start"
+
+
+def end_step(graph):
+    """The last step; before custom names always `end`."""
+    return getattr(graph, "end_step", None) or "end"
+
+
+def batch_decorator(decorators):
+    """The decorator of exactly upstream's class, or None: a subclass may do anything."""
+    upstream = getattr(sys.modules.get(BATCH_MODULE), "BatchDecorator", None)
+    for deco in decorators:
+        if upstream is not None and type(deco) is upstream:
+            return deco
+    return None
+
+
+def _node(node):
+    return {
+        "name": node.name,
+        "kind": node.type,
+        "next": list(node.out_funcs),
+        "previous": sorted(node.in_funcs),
+        "split_parents": list(node.split_parents),
+        "parallel_foreach": bool(node.parallel_foreach),
+    }
+
+
+def _step(runtime, name):
+    decorators = _decorators(runtime, name)
+    batch = batch_decorator(decorators) is not None
+    return {"retry": _retry(name, decorators, batch), "batch": batch}
+
+
+def _decorators(runtime, name):
+    """As `NativeRuntime._new_task` chooses them."""
+    if getattr(runtime, "_skip_decorator_hooks", False):
+        return []
+    return getattr(runtime._flow, name).decorators
+
+
+def _retry(step, decorators, batch):
+    """Maxima from 0 (metaflow/runtime.py, Task.__init__); what says `(None, None)` forbids retries altogether."""
+    user = error = 0
+    for deco in decorators:
+        user_retries, error_retries = deco.step_task_retry_count()
+        if user_retries is None or error_retries is None:
+            raise HandBack("decorator @%s of step %s manages its own tasks (unbounded foreach)" % (deco.name, step))
+        user = max(user, user_retries)
+        error = max(error, error_retries)
+    return {"user": user, "error": error, "minutes_between": _minutes_between(step, decorators, batch)}
+
+
+def _minutes_between(step, decorators, batch):
+    """As metaflow/plugins/aws/batch/batch_cli.py reads it, from the first @retry. Only Batch looks at it."""
+    for deco in decorators:
+        if deco.name == "retry":
+            value = deco.attributes.get("minutes_between_retries", 1)
+            try:
+                return max(0, int(value))
+            except (TypeError, ValueError):
+                if batch:
+                    raise HandBack("minutes_between_retries of step %s is %r" % (step, value)) from None
+                return 0
+    return 0
+
+
+def _color():
+    """Whether click would colour a line on standard output; the click that Metaflow carries ignores NO_COLOR."""
+    try:
+        from metaflow._vendor.click._compat import should_strip_ansi
+        from metaflow._vendor.click.globals import resolve_color_default
+
+        return not should_strip_ansi(sys.stdout, resolve_color_default())
+    except (ImportError, AttributeError):
+        return bool(getattr(sys.stdout, "isatty", lambda: False)())

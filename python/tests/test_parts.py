@@ -1,0 +1,97 @@
+"""The parts that need no flow."""
+
+import os
+import signal
+import socket
+import sys
+import unittest
+from types import SimpleNamespace
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ferroflow.errors import describe_status, one_line
+from ferroflow.prepare import difference, jsonable, place_of
+from ferroflow.protocol import Connection, Gone, encode
+from ferroflow.signals import Forwarding
+
+
+class Parts(unittest.TestCase):
+    def test_difference(self):
+        self.assertEqual(
+            difference({"A": "1", "B": "2", "C": "3"}, {"A": "1", "B": "4", "D": "5"}),
+            {"set": {"B": "4", "D": "5"}, "unset": ["C"]},
+        )
+
+    def test_jsonable(self):
+        value = {"a": (1, None), "b": {"y", "x"}, "c": os, 1: [True]}
+        self.assertEqual(jsonable(value), {"a": [1, None], "b": ["x", "y"], "c": str(os), "1": [True]})
+
+    def test_place(self):
+        from metaflow.plugins.aws.batch.batch_decorator import BatchDecorator
+
+        class CompanyBatch(BatchDecorator):
+            pass
+
+        def kind(entrypoint, commands, deco=None):
+            task = SimpleNamespace(entrypoint=["python", "flow.py"], decos=[deco] if deco else [])
+            cli_args = SimpleNamespace(
+                entrypoint=entrypoint,
+                commands=commands,
+                top_level_options={"quiet": True},
+                command_args=["start", "sha", "url"],
+                command_options={"tag": {"b", "a"}, "cpu": "2", "split-index": None},
+            )
+            place = place_of(task, cli_args)
+            if place["kind"] == "batch":
+                self.assertEqual(place["command_options"], {"tag": ["a", "b"], "cpu": "2", "split-index": None})
+            return place["kind"]
+
+        ours = [sys.executable, "flow.py"]
+        self.assertEqual(kind(["python", "flow.py"], ["step"]), "local")
+        self.assertEqual(kind(["conda/python", "flow.py"], ["step"]), "foreign")
+        self.assertEqual(kind(ours, ["batch", "step"], BatchDecorator()), "batch")
+        self.assertEqual(kind(["conda/python", "flow.py"], ["batch", "step"], BatchDecorator()), "foreign")
+        self.assertEqual(kind(ours, ["batch", "step"], CompanyBatch()), "foreign")
+        self.assertEqual(kind(ours, ["kubernetes", "step"]), "foreign")
+
+    def test_words(self):
+        self.assertEqual(one_line(KeyboardInterrupt()), "KeyboardInterrupt")
+        self.assertEqual(one_line(ValueError("a\nb \udce9")), "ValueError: a b ?")
+        self.assertEqual(describe_status(-11), "was killed by signal 11 (SIGSEGV)")
+
+    def test_text_that_is_not_unicode(self):
+        self.assertRaises(UnicodeEncodeError, encode, {"argv": ["caf\udce9"]})
+
+    def sockets(self):
+        pair = socket.socketpair()
+        for end in pair:
+            self.addCleanup(end.close)
+        return pair
+
+    def test_end_of_stream(self):
+        ours, theirs = self.sockets()
+        connection = Connection(ours)
+        theirs.sendall(b"\0\0\0\x09{")
+        theirs.close()
+        self.assertRaises(Gone, connection.receive)
+        self.assertRaises(Gone, connection.send, {})
+
+    def test_signal_before_the_greeting_comes_after_it(self):
+        ours, theirs = self.sockets()
+        connection, engine = Connection(ours), Connection(theirs)
+        forwarding = Forwarding(connection)
+        forwarding.start()
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            connection.send({"type": "hello"})
+            connection.send({"type": "plan"})
+            connection.open_to_signals()
+        finally:
+            forwarding.stop()
+        kinds = [engine.receive()["type"] for _ in range(3)]
+        self.assertEqual(kinds, ["hello", "plan", "signal"])
+        self.assertEqual(signal.getsignal(signal.SIGTERM), signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    unittest.main()
