@@ -1,0 +1,18 @@
+//! `ferroflow engine --fd N`: the scheduler of one run, a child of the flow host.
+
+use std::{os::fd::RawFd, process::ExitCode};
+
+use anyhow::Result;
+
+use crate::engine;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Number of the inherited socket to the flow host.
+    #[arg(long)]
+    fd: RawFd,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    engine::run(args.fd)
+}

@@ -1,0 +1,90 @@
+//! The command line. `ferroflow FLOW.py ARGS…` takes exactly the arguments of
+//! `python FLOW.py ARGS…`; everything else is a verb of Ferroflow's own.
+
+mod engine;
+mod flow;
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use model::exit_code;
+
+/// Runs unmodified Metaflow flows, locally and on AWS Batch.
+///
+/// `ferroflow FLOW.py ARGS…` is `python FLOW.py ARGS…`, with the run in Ferroflow's hands.
+#[derive(Debug, Parser)]
+#[command(name = "ferroflow", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// The scheduler of one run; started by the flow host.
+    #[command(hide = true)]
+    Engine(engine::Args),
+}
+
+/// Runs a command line; the result is the exit code of the process.
+pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
+    start_tracing();
+    let outcome = if args.get(1).is_some_and(|first| names_flow(first)) {
+        flow::run(&args[1], &args[2..])
+    } else {
+        match Cli::try_parse_from(args) {
+            Ok(cli) => match cli.verb {
+                Verb::Engine(args) => engine::run(&args),
+            },
+            Err(error) => {
+                let _ = error.print();
+                return if error.use_stderr() {
+                    ExitCode::from(exit_code::USAGE as u8)
+                } else {
+                    ExitCode::SUCCESS
+                };
+            }
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("ferroflow: {error:#}");
+        ExitCode::from(exit_code::FAILURE as u8)
+    })
+}
+
+/// Whether the first argument is a flow and not a verb: Python source by its name.
+fn names_flow(argument: &OsStr) -> bool {
+    Path::new(argument).extension().is_some_and(|e| e == "py")
+}
+
+fn start_tracing() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("FERROFLOW_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn python_files_are_flows() {
+        assert!(names_flow(OsStr::new("dir with blank/flow.py")));
+        assert!(!names_flow(OsStr::new("dev")));
+        assert!(!names_flow(OsStr::new("--version")));
+    }
+}

@@ -1,0 +1,118 @@
+//! Launching: from the core's command to the command line that the host prepared.
+
+use compute::host::{
+    HostError,
+    protocol::{FinishOutcome, Prepare, Prepared},
+};
+use datastore::ObjectStore;
+use model::{Attempt, TaskKey, TaskPath};
+use scheduler::{Event, FailureClass, FailureKind, Outcome, RunFailure, RunOutcome};
+
+use super::{Driver, Happening};
+
+impl<S: ObjectStore + 'static> Driver<S> {
+    /// Asks the host for the command line of an attempt.
+    pub(super) fn prepare(&mut self, task: TaskKey, attempt: Attempt) {
+        let view = self.run.task(task);
+        let inputs = self.input_paths(task);
+        let question = Prepare {
+            id: 0,
+            task,
+            step: view.step,
+            attempt,
+            split_index: view.split_index,
+            max_user_code_retries: view.max_user_code_retries,
+            input_paths: &inputs,
+        };
+        let answer = self.host.prepare(question);
+        let reports = self.reports.clone();
+        tokio::task::spawn_local(async move {
+            let answer = answer.await;
+            let _ = reports.send(Happening::Prepared {
+                task,
+                attempt,
+                answer,
+            });
+        });
+    }
+
+    fn input_paths(&self, task: TaskKey) -> Vec<TaskPath> {
+        let view = self.run.task(task);
+        if view.inputs.is_empty() {
+            return vec![self.plan.params.clone()];
+        }
+        view.inputs
+            .iter()
+            .filter_map(|input| {
+                let id = self.task_ids.get(input)?.clone();
+                Some(self.path(self.step(*input), id))
+            })
+            .collect()
+    }
+
+    pub(super) fn on_prepared(
+        &mut self,
+        task: TaskKey,
+        attempt: Attempt,
+        answer: Result<Prepared, HostError>,
+    ) {
+        let prepared = match answer {
+            Ok(prepared) => prepared,
+            Err(error) => return self.on_not_prepared(task, attempt, error),
+        };
+        self.task_ids.insert(task, prepared.task_id.clone());
+        if self.halting.is_some() {
+            // The run ended while the host was preparing: nothing has started.
+            let outcome = Outcome::Failed(FailureClass::NoRetry);
+            self.handle(Event::TaskEnded {
+                task,
+                attempt,
+                outcome,
+            });
+        } else {
+            self.start_local(task, attempt, prepared);
+        }
+    }
+
+    fn on_not_prepared(&mut self, task: TaskKey, attempt: Attempt, error: HostError) {
+        let failure = match error {
+            HostError::Refused { id, .. } => FinishOutcome::HostError { id },
+            other => FinishOutcome::InternalError {
+                message: other.to_string(),
+            },
+        };
+        self.host_failure.get_or_insert(failure);
+        self.handle(Event::LaunchFailed { task, attempt });
+    }
+
+    /// What the host is to be told.
+    pub(super) fn finish_outcome(&mut self, outcome: RunOutcome) -> FinishOutcome {
+        match outcome {
+            RunOutcome::Done => FinishOutcome::Done,
+            RunOutcome::EndNotReached => FinishOutcome::EndNotReached,
+            RunOutcome::Interrupted => FinishOutcome::Interrupted {
+                signo: self.halting.as_ref().map_or(0, |halting| halting.signo),
+            },
+            RunOutcome::Failed(failure) => self.failure_outcome(&failure),
+        }
+    }
+
+    fn failure_outcome(&mut self, failure: &RunFailure) -> FinishOutcome {
+        let message = failure.to_string();
+        match (failure.kind(), failure.task()) {
+            (FailureKind::Host, _) => self
+                .host_failure
+                .take()
+                .unwrap_or(FinishOutcome::InternalError { message }),
+            (FailureKind::TaskFailed, Some(task)) => FinishOutcome::TaskFailed {
+                task,
+                step: self.step(task).clone(),
+                task_id: self.task_ids.get(&task).cloned(),
+                message,
+            },
+            (FailureKind::TaskFailed | FailureKind::Internal, _) => {
+                FinishOutcome::InternalError { message }
+            }
+        }
+    }
+}

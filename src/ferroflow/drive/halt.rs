@@ -1,0 +1,122 @@
+//! Ending a run early: on a failure upstream lets running tasks go on for five seconds and then
+//! kills them (`_killall` in metaflow/runtime.py). On a signal Ferroflow also passes it on.
+
+use std::time::Duration;
+
+use datastore::ObjectStore;
+use model::layout::Stream;
+use nix::sys::signal::Signal;
+use scheduler::{Event, HaltCause};
+
+use super::{Driver, Happening};
+use crate::report::Tone;
+
+/// How long running tasks may go on.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A run that is being ended.
+#[derive(Debug)]
+pub(super) struct Halting {
+    /// The signal that ended it, 0 for a failure.
+    pub(super) signo: i32,
+    flushing_said: bool,
+}
+
+impl<S: ObjectStore + 'static> Driver<S> {
+    /// The first signal ends the run in order, a second one at once.
+    pub(super) fn on_signal(&mut self, signo: i32) {
+        match &mut self.halting {
+            None => {
+                self.halting = Some(Halting {
+                    signo,
+                    flushing_said: false,
+                });
+                self.handle(Event::Interrupted);
+            }
+            Some(halting) if halting.signo == 0 => halting.signo = signo,
+            Some(_) => self.kill_all(),
+        }
+    }
+
+    pub(super) fn halt(&mut self, cause: HaltCause) {
+        match cause {
+            HaltCause::Failed => {
+                self.halting.get_or_insert(Halting {
+                    signo: 0,
+                    flushing_said: false,
+                });
+                self.say(Tone::Bad, "Workflow failed.");
+            }
+            HaltCause::Interrupted => {
+                self.say(
+                    Tone::Bad,
+                    "Workflow interrupted. Please avoid pressing Ctrl+C again to let the workflow clean up process finish.",
+                );
+                self.pass_signal_on();
+            }
+        }
+        let running: Vec<_> = self.local.running().collect();
+        self.say(
+            Tone::Bad,
+            &format!("Terminating {} active tasks...", running.len()),
+        );
+        for key in &running {
+            for stream in [Stream::Stderr, Stream::Stdout] {
+                self.system_log_line(*key, stream, "[KILLED BY ORCHESTRATOR]");
+            }
+            if let Some(attempt) = self.attempts.get_mut(key) {
+                attempt.cleaned = true;
+            }
+        }
+        if running.is_empty() {
+            self.say_flushing();
+            return;
+        }
+        let reports = self.reports.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(GRACE).await;
+            let _ = reports.send(Happening::GraceOver);
+        });
+    }
+
+    fn pass_signal_on(&self) {
+        let signo = self.halting.as_ref().map_or(0, |halting| halting.signo);
+        if let Ok(signal) = Signal::try_from(signo) {
+            self.local.signal_all(signal);
+        }
+    }
+
+    pub(super) fn on_grace_over(&mut self) {
+        let left = self.local.running().count();
+        if left > 0 {
+            self.say(
+                Tone::Bad,
+                &format!(
+                    "Killing {left} remaining tasks after having waited for {} seconds -- some tasks may not exit cleanly",
+                    GRACE.as_secs()
+                ),
+            );
+            self.kill_all();
+        }
+    }
+
+    fn kill_all(&mut self) {
+        for key in self.local.running().collect::<Vec<_>>() {
+            if let Some(attempt) = self.attempts.get_mut(&key) {
+                attempt.killed = true;
+                attempt.cleaned = true;
+            }
+        }
+        self.local.signal_all(Signal::SIGKILL);
+    }
+
+    /// Says once that what follows are the last words of tasks.
+    pub(super) fn say_flushing(&mut self) {
+        if let Some(halting) = self.halting.as_mut()
+            && !halting.flushing_said
+        {
+            halting.flushing_said = true;
+            self.say(Tone::Bad, "Flushing logs...");
+        }
+    }
+}

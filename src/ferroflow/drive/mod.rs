@@ -1,0 +1,249 @@
+//! The driver: owns the scheduler core and one loop. A turn drains what has happened, lets the
+//! core handle each event, lets it dispatch once, and carries out its commands on spawned tasks
+//! that report back as happenings. Nothing else changes state.
+
+mod commands;
+mod halt;
+mod local;
+mod progress;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use anyhow::{Result, anyhow};
+use compute::{
+    host::{
+        Host, HostError, HostEvents,
+        protocol::{FinishOutcome, Prepared},
+    },
+    local::{LocalCompute, LocalEvent},
+};
+use datastore::{KnownValues, ObjectStore};
+use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath, Timestamp};
+use scheduler::{Command, Event, Outcome, Run, TimerId};
+use tokio::sync::mpsc;
+
+use self::{halt::Halting, local::LocalAttempt};
+use crate::report::{Console, Tone};
+
+/// Output of running tasks waits in a channel of this many lines before it slows them down.
+const LOCAL_EVENTS: usize = 1024;
+
+/// Time between two progress lines (`PROGRESS_INTERVAL` in metaflow/runtime.py).
+const PROGRESS_INTERVAL: Duration = Duration::from_mins(5);
+
+/// What can happen to a run.
+#[derive(Debug)]
+enum Happening {
+    Prepared {
+        task: TaskKey,
+        attempt: Attempt,
+        answer: Result<Prepared, HostError>,
+    },
+    Judged(local::Judged),
+    Settled {
+        task: TaskKey,
+        attempt: Attempt,
+        outcome: Outcome,
+    },
+    Due(TimerId),
+    GraceOver,
+    Broken(anyhow::Error),
+}
+
+/// The driver of one run.
+#[derive(Debug)]
+pub(crate) struct Driver<S> {
+    plan: Arc<Plan>,
+    run: Run,
+    host: Host,
+    host_events: mpsc::UnboundedReceiver<HostEvents>,
+    store: Arc<S>,
+    known: Arc<KnownValues>,
+    console: Console,
+    local: LocalCompute,
+    local_events: mpsc::Receiver<LocalEvent>,
+    reports: mpsc::UnboundedSender<Happening>,
+    reported: mpsc::UnboundedReceiver<Happening>,
+    task_ids: HashMap<TaskKey, TaskId>,
+    attempts: HashMap<(TaskKey, Attempt), LocalAttempt>,
+    halting: Option<Halting>,
+    host_failure: Option<FinishOutcome>,
+    finished: Option<FinishOutcome>,
+}
+
+impl<S: ObjectStore + 'static> Driver<S> {
+    pub(crate) fn new(
+        plan: Plan,
+        host: Host,
+        host_events: mpsc::UnboundedReceiver<HostEvents>,
+        store: Arc<S>,
+    ) -> Result<Self> {
+        let plan = Arc::new(plan);
+        let (local_sender, local_events) = mpsc::channel(LOCAL_EVENTS);
+        let (reports, reported) = mpsc::unbounded_channel();
+        Ok(Self {
+            run: Run::new(Arc::clone(&plan))?,
+            console: Console::new(plan.console.color),
+            known: Arc::new(KnownValues::new(&plan.graph, plan.limits.max_num_splits)),
+            plan,
+            host,
+            host_events,
+            store,
+            local: LocalCompute::new(local_sender),
+            local_events,
+            reports,
+            reported,
+            task_ids: HashMap::new(),
+            attempts: HashMap::new(),
+            halting: None,
+            host_failure: None,
+            finished: None,
+        })
+    }
+
+    /// Drives the run to its end and tells the host how it ended.
+    pub(crate) async fn run(mut self) -> Result<()> {
+        let mut progress = tokio::time::interval_at(
+            tokio::time::Instant::now() + PROGRESS_INTERVAL,
+            PROGRESS_INTERVAL,
+        );
+        self.handle(Event::Begun);
+        loop {
+            self.dispatch();
+            if let Some(outcome) = self.finished.take() {
+                return self.leave(&outcome).await;
+            }
+            self.console.flush();
+            tokio::select! {
+                biased;
+                Some(event) = self.local_events.recv() => self.on_local(event),
+                Some(happening) = self.reported.recv() => self.on_happening(happening)?,
+                event = self.host_events.recv() => self.on_host(event)?,
+                _ = progress.tick() => self.print_progress(),
+            }
+            self.drain()?;
+        }
+    }
+
+    /// Handles everything that is already there, so that one dispatch serves all of it.
+    fn drain(&mut self) -> Result<()> {
+        loop {
+            if let Ok(event) = self.local_events.try_recv() {
+                self.on_local(event);
+            } else if let Ok(happening) = self.reported.try_recv() {
+                self.on_happening(happening)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn on_happening(&mut self, happening: Happening) -> Result<()> {
+        match happening {
+            Happening::Prepared {
+                task,
+                attempt,
+                answer,
+            } => self.on_prepared(task, attempt, answer),
+            Happening::Judged(judged) => self.on_judged(judged),
+            Happening::Settled {
+                task,
+                attempt,
+                outcome,
+            } => {
+                self.handle(Event::TaskEnded {
+                    task,
+                    attempt,
+                    outcome,
+                });
+            }
+            Happening::Due(timer) => self.handle(Event::Due(timer)),
+            Happening::GraceOver => self.on_grace_over(),
+            Happening::Broken(error) => {
+                self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_host(&mut self, event: Option<HostEvents>) -> Result<()> {
+        match event {
+            Some(HostEvents::Signal(signo)) => self.on_signal(signo),
+            Some(HostEvents::Gone) | None => {
+                self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
+                return Err(anyhow!("the flow host is gone; its tasks were killed"));
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut commands = Vec::new();
+        self.run.handle(now(), event, &mut commands);
+        self.carry_out(commands);
+    }
+
+    fn dispatch(&mut self) {
+        let mut commands = Vec::new();
+        self.run.dispatch(now(), &mut commands);
+        self.carry_out(commands);
+    }
+
+    fn carry_out(&mut self, commands: Vec<Command>) {
+        for command in commands {
+            match command {
+                Command::Launch(launch) => {
+                    for (task, attempt) in launch.members {
+                        self.prepare(task, attempt);
+                    }
+                }
+                Command::Halt(cause) => self.halt(cause),
+                Command::Wake { timer, at } => self.wake(timer, at),
+                Command::Finish(outcome) => self.finished = Some(self.finish_outcome(outcome)),
+            }
+        }
+    }
+
+    fn wake(&self, timer: TimerId, at: Timestamp) {
+        let reports = self.reports.clone();
+        let delay = Duration::from_millis(at.0.saturating_sub(now().0).max(0).cast_unsigned());
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(delay).await;
+            let _ = reports.send(Happening::Due(timer));
+        });
+    }
+
+    /// Tells the host, then waits until it has closed its end.
+    async fn leave(mut self, outcome: &FinishOutcome) -> Result<()> {
+        self.console.flush();
+        self.host.finish(outcome);
+        while let Some(event) = self.host_events.recv().await {
+            if matches!(event, HostEvents::Gone) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&self, task: TaskKey) -> &StepName {
+        self.run.task(task).step
+    }
+
+    fn path(&self, step: &StepName, task: TaskId) -> TaskPath {
+        TaskPath {
+            run: self.plan.run.clone(),
+            step: step.clone(),
+            task,
+        }
+    }
+
+    fn say(&mut self, tone: Tone, text: &str) {
+        self.console.say(tone, text);
+    }
+}
+
+/// The wall clock.
+fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}

@@ -1,0 +1,105 @@
+//! Which Python runs the flow: the first that can import metaflow of FERROFLOW_PYTHON, the active
+//! virtual environment, the active conda environment, a python beside this program, the python on
+//! PATH.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Result, bail};
+
+/// Finds the interpreter. One named by FERROFLOW_PYTHON is taken as it is.
+pub(crate) fn find() -> Result<PathBuf> {
+    if let Some(named) = env::var_os("FERROFLOW_PYTHON") {
+        let named = PathBuf::from(named);
+        let Some(found) = on_path(&named) else {
+            bail!(
+                "FERROFLOW_PYTHON names `{}`, which does not exist\nhint: set it to the path of a Python interpreter",
+                named.display()
+            );
+        };
+        return Ok(found);
+    }
+    let candidates = candidates();
+    if let Some(found) = candidates.iter().find(|python| has_metaflow(python)) {
+        tracing::info!(python = %found.display(), "found the interpreter");
+        return Ok(found.clone());
+    }
+    let tried: Vec<_> = candidates.iter().map(|p| p.display().to_string()).collect();
+    bail!(
+        "no Python interpreter that can import metaflow (tried: {})\nhint: pip install metaflow, activate its virtual environment, or set FERROFLOW_PYTHON",
+        if tried.is_empty() {
+            "none found".to_owned()
+        } else {
+            tried.join(", ")
+        }
+    )
+}
+
+fn candidates() -> Vec<PathBuf> {
+    let in_prefix = |name| env::var_os(name).map(|prefix| PathBuf::from(prefix).join("bin/python"));
+    let beside = env::current_exe()
+        .ok()
+        .and_then(|exe| exe.parent().map(|folder| folder.join("python")));
+    let mut found = Vec::new();
+    let all = [in_prefix("VIRTUAL_ENV"), in_prefix("CONDA_PREFIX"), beside]
+        .into_iter()
+        .flatten()
+        .filter(|p| p.exists())
+        .chain(
+            ["python", "python3"]
+                .iter()
+                .filter_map(|name| on_path(Path::new(name))),
+        );
+    for python in all {
+        if !found.contains(&python) {
+            found.push(python);
+        }
+    }
+    found
+}
+
+fn on_path(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return program.exists().then(|| program.to_path_buf());
+    }
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Looks for the package on disk first, because asking the interpreter costs its start.
+fn has_metaflow(python: &Path) -> bool {
+    let library = python
+        .parent()
+        .and_then(Path::parent)
+        .map(|prefix| prefix.join("lib"));
+    let on_disk = library
+        .and_then(|lib| fs::read_dir(lib).ok())
+        .is_some_and(|entries| {
+            entries.flatten().any(|entry| {
+                entry.file_name().to_string_lossy().starts_with("python")
+                    && entry
+                        .path()
+                        .join("site-packages/metaflow/__init__.py")
+                        .exists()
+            })
+        });
+    on_disk || asks_for_metaflow(python)
+}
+
+fn asks_for_metaflow(python: &Path) -> bool {
+    Command::new(python)
+        .args([
+            "-c",
+            "import importlib.util as u, sys; sys.exit(u.find_spec('metaflow') is None)",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

@@ -1,0 +1,15 @@
+//! `ferroflow`: runs unmodified Metaflow flows.
+
+mod cli;
+mod drive;
+mod engine;
+mod host_files;
+mod interpreter;
+mod report;
+mod store;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os().collect())
+}
