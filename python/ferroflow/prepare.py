@@ -130,7 +130,7 @@ class Preparer:
     def _shorten(self, argv, cli_args):
         """Moves input paths that are too long for a command line into a file (`step --input-paths-filename`).
 
-        Upstream leaves them there, and a join of some ten thousand tasks ends with "Argument list too long".
+        Upstream leaves them there, and a join of very many tasks ends with "Argument list too long".
         """
         options = cli_args.command_options
         paths = options.get("input-paths")

@@ -9,3 +9,18 @@ pub const FAILURE: i32 = 1;
 pub const USAGE: i32 = 2;
 /// No Python interpreter that can import metaflow was found.
 pub const NO_METAFLOW: i32 = 3;
+
+/// Exit codes of a container in which user code did not start. They are far from what programs
+/// and shells use; user code that ends with one of them left an outcome that says so.
+pub mod container {
+    /// The stub: no bootstrap for this machine's architecture.
+    pub const NO_BOOTSTRAP: i32 = 110;
+    /// The stub: the bootstrap could not be fetched, or is not what the job asked for.
+    pub const BOOTSTRAP_FETCH: i32 = 111;
+    /// The stub: nowhere to execute the bootstrap from.
+    pub const BOOTSTRAP_EXEC: i32 = 112;
+    /// Another container runs this launch, or it was revoked.
+    pub const DUPLICATE: i32 = 113;
+    /// The bootstrap failed before user code: its outcome and the task's log say why.
+    pub const BOOTSTRAP_FAILED: i32 = 114;
+}

@@ -1,7 +1,7 @@
 //! Keys of Metaflow's datastore, relative to its root (metaflow/datastore/task_datastore.py,
 //! content_addressed_store.py). The only file that builds them.
 
-use crate::{Attempt, FlowName, TaskPath};
+use crate::{Attempt, FlowName, RunId, TaskPath};
 
 /// Which process minted the timestamps of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,40 @@ pub fn log(
 pub fn blob(flow: &FlowName, sha1_hex: &str) -> String {
     let shard = sha1_hex.get(..2).unwrap_or(sha1_hex);
     format!("{flow}/data/{shard}/{sha1_hex}")
+}
+
+/// Folder of what Ferroflow itself keeps about a run, outside what Metaflow lists:
+/// `.ferroflow/Flow/run`.
+pub fn run_folder(flow: &FlowName, run: &RunId) -> String {
+    format!(".ferroflow/{flow}/{run}")
+}
+
+/// Key of one record of the launch chain: `.ferroflow/Flow/run/launch/<seq>`.
+pub fn launch_record(flow: &FlowName, run: &RunId, seq: u64) -> String {
+    format!("{}/launch/{seq:08}", run_folder(flow, run))
+}
+
+/// Key of the claim of one launch of an attempt: `…/claim/<step>/<task>/<attempt>.<launch>`.
+pub fn claim(flow: &FlowName, task: &TaskPath, attempt: Attempt, launch: u32) -> String {
+    let TaskPath { run, step, task } = task;
+    let folder = run_folder(flow, run);
+    format!("{folder}/claim/{step}/{task}/{attempt}.{launch}")
+}
+
+/// Key of the outcome of one member of a launch record: `…/outcome/<seq>/<index>`.
+pub fn outcome(flow: &FlowName, run: &RunId, seq: u64, index: u32) -> String {
+    format!("{}/outcome/{seq:08}/{index}", run_folder(flow, run))
+}
+
+/// Key of a bootstrap binary, by the SHA-256 of its bytes.
+pub fn bootstrap(sha256_hex: &str) -> String {
+    format!(".ferroflow/bootstrap/{sha256_hex}")
+}
+
+/// Key of the task's metadata that a remote task leaves for a local provider
+/// (metaflow/metadata_provider/util.py).
+pub fn local_metadata(flow: &FlowName, task: &TaskPath, attempt: Attempt) -> String {
+    attempt_file(flow, task, attempt, "local_metadata")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod mflog;
 pub mod pickle;
 pub mod plan;
+pub mod spec;
 pub mod transition;
 
 pub use graph::{Graph, Node, NodeKind};

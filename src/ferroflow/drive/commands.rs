@@ -98,7 +98,11 @@ impl<S: ObjectStore + 'static> Driver<S> {
     }
 
     fn failure_outcome(&mut self, failure: &RunFailure) -> FinishOutcome {
-        let message = failure.to_string();
+        let message = match failure {
+            // Upstream's exception says that the task failed by itself.
+            RunFailure::TaskFailed { .. } => String::new(),
+            other => other.to_string(),
+        };
         match (failure.kind(), failure.task()) {
             (FailureKind::Host, _) => self
                 .host_failure

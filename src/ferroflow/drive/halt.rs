@@ -8,7 +8,7 @@ use model::layout::Stream;
 use nix::sys::signal::Signal;
 use scheduler::{Event, HaltCause};
 
-use super::{Driver, Happening};
+use super::{Driver, Happening, local::Judged};
 use crate::report::Tone;
 
 /// How long running tasks may go on.
@@ -20,6 +20,17 @@ pub(super) struct Halting {
     /// The signal that ended it, 0 for a failure.
     pub(super) signo: i32,
     flushing_said: bool,
+    pub(super) held: Vec<Judged>,
+}
+
+impl Halting {
+    fn by(signo: i32) -> Self {
+        Self {
+            signo,
+            flushing_said: false,
+            held: Vec::new(),
+        }
+    }
 }
 
 impl<S: ObjectStore + 'static> Driver<S> {
@@ -27,10 +38,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
     pub(super) fn on_signal(&mut self, signo: i32) {
         match &mut self.halting {
             None => {
-                self.halting = Some(Halting {
-                    signo,
-                    flushing_said: false,
-                });
+                self.halting = Some(Halting::by(signo));
                 self.handle(Event::Interrupted);
             }
             Some(halting) if halting.signo == 0 => halting.signo = signo,
@@ -41,10 +49,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
     pub(super) fn halt(&mut self, cause: HaltCause) {
         match cause {
             HaltCause::Failed => {
-                self.halting.get_or_insert(Halting {
-                    signo: 0,
-                    flushing_said: false,
-                });
+                self.halting.get_or_insert(Halting::by(0));
                 self.say(Tone::Bad, "Workflow failed.");
             }
             HaltCause::Interrupted => {
@@ -98,6 +103,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             );
             self.kill_all();
         }
+        self.say_flushing();
     }
 
     fn kill_all(&mut self) {
@@ -110,13 +116,24 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.local.signal_all(Signal::SIGKILL);
     }
 
-    /// Says once that what follows are the last words of tasks.
+    /// Whether an ended attempt is told later: upstream says nothing of its tasks until all have
+    /// ended or the grace is over.
+    pub(super) fn held_back(&self) -> bool {
+        let waiting = self.halting.as_ref().is_some_and(|h| !h.flushing_said);
+        waiting && self.local.running().next().is_some()
+    }
+
+    /// Says once that what follows are the last words of tasks, then lets those speak that have
+    /// waited for it.
     pub(super) fn say_flushing(&mut self) {
-        if let Some(halting) = self.halting.as_mut()
-            && !halting.flushing_said
-        {
-            halting.flushing_said = true;
-            self.say(Tone::Bad, "Flushing logs...");
+        let Some(halting) = self.halting.as_mut().filter(|h| !h.flushing_said) else {
+            return;
+        };
+        halting.flushing_said = true;
+        let held = std::mem::take(&mut halting.held);
+        self.say(Tone::Bad, "Flushing logs...");
+        for judged in held {
+            self.on_judged(judged);
         }
     }
 }

@@ -154,6 +154,12 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     /// Says how an attempt ended, then stores its logs; only after that is it over.
     pub(super) fn on_judged(&mut self, judged: Judged) {
+        if self.held_back() {
+            if let Some(halting) = &mut self.halting {
+                halting.held.push(judged);
+            }
+            return;
+        }
         self.say_flushing();
         let key = (judged.task, judged.attempt);
         let outcome = self.tell_end(key, &judged);

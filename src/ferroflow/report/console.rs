@@ -1,7 +1,10 @@
 //! Console lines in Metaflow's format (`logger` in metaflow/cli.py): a timestamp, the path of the
 //! task, the message; on a terminal in the same colours.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::{
+    borrow::Cow,
+    io::{self, BufWriter, Stdout, Write},
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -57,7 +60,7 @@ impl Console {
         let _ = if self.color {
             self.colored(&at.to_string(), head, tone, text)
         } else {
-            writeln!(self.out, "{at} {head}{text}")
+            writeln!(self.out, "{at} {head}{}", without_escapes(text))
         };
     }
 
@@ -77,5 +80,45 @@ impl Console {
     /// Shows what was printed; called when no event is waiting.
     pub(crate) fn flush(&mut self) {
         let _ = self.out.flush();
+    }
+}
+
+/// The text without terminal escapes, as click writes it to what is not a terminal
+/// (`strip_ansi`: ESC, `[`, any of `;?0-9`, a letter).
+fn without_escapes(text: &str) -> Cow<'_, str> {
+    let mut rest = text;
+    let mut kept = String::new();
+    while let Some(start) = rest.find("\x1b[") {
+        let (before, escape) = rest.split_at(start);
+        let parameters =
+            escape[2..].trim_start_matches(|c: char| ";?".contains(c) || c.is_ascii_digit());
+        kept.push_str(before);
+        if let Some(after) = parameters.strip_prefix(|c: char| c.is_ascii_alphabetic()) {
+            rest = after;
+        } else {
+            kept.push_str("\x1b[");
+            rest = &escape[2..];
+        }
+    }
+    if rest.len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    kept.push_str(rest);
+    Cow::Owned(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_go_where_nobody_can_see_them() {
+        assert_eq!(without_escapes("a \x1b[31mred\x1b[0m b"), "a red b");
+        assert_eq!(without_escapes("plain"), "plain");
+        assert_eq!(without_escapes("\x1b[?25l\x1b[1;2H"), "");
+        assert_eq!(
+            without_escapes("not \x1b[ one \x1b[3"),
+            "not \x1b[ one \x1b[3"
+        );
     }
 }
