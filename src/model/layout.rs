@@ -106,14 +106,22 @@ pub fn claim(flow: &FlowName, task: &TaskPath, attempt: Attempt, launch: u32) ->
     format!("{folder}/claim/{step}/{task}/{attempt}.{launch}")
 }
 
+/// Folder, with a slash at its end, of the outcomes of one launch record.
+pub fn outcome_folder(flow: &FlowName, run: &RunId, seq: u64) -> String {
+    format!("{}/outcome/{seq:08}/", run_folder(flow, run))
+}
+
 /// Key of the outcome of one member of a launch record: `…/outcome/<seq>/<index>`.
 pub fn outcome(flow: &FlowName, run: &RunId, seq: u64, index: u32) -> String {
-    format!("{}/outcome/{seq:08}/{index}", run_folder(flow, run))
+    format!("{}{index}", outcome_folder(flow, run, seq))
 }
+
+/// Folder of the bootstrap binaries.
+pub const BOOTSTRAP_FOLDER: &str = ".ferroflow/bootstrap";
 
 /// Key of a bootstrap binary, by the SHA-256 of its bytes.
 pub fn bootstrap(sha256_hex: &str) -> String {
-    format!(".ferroflow/bootstrap/{sha256_hex}")
+    format!("{BOOTSTRAP_FOLDER}/{sha256_hex}")
 }
 
 /// Key of the task's metadata that a remote task leaves for a local provider

@@ -5,10 +5,12 @@
 //! crate may use it.
 
 mod base64;
+pub mod batch;
 pub mod exit_code;
 pub mod graph;
 pub mod ids;
 pub mod input_paths;
+pub mod launch_record;
 pub mod layout;
 pub mod mflog;
 pub mod pickle;

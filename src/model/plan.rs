@@ -30,6 +30,12 @@ pub struct Plan {
     pub datastore: DatastoreSettings,
     /// Metadata provider type (`local` or `service`).
     pub metadata: String,
+    /// Root of the local metadata provider (a `.metaflow` folder), when the type is `local`.
+    #[serde(default)]
+    pub metadata_root: Option<String>,
+    /// How S3 is reached, when the datastore is there.
+    #[serde(default)]
+    pub s3: S3Settings,
     /// How console lines look.
     pub console: ConsoleSettings,
 }
@@ -52,6 +58,18 @@ pub struct DatastoreSettings {
     pub kind: DatastoreKind,
     /// A folder, or `s3://bucket/prefix`.
     pub root: String,
+}
+
+/// How S3 is reached, beyond what the AWS configuration of the environment says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct S3Settings {
+    /// `METAFLOW_S3_ENDPOINT_URL`.
+    pub endpoint: Option<String>,
+    /// `METAFLOW_S3_SERVER_SIDE_ENCRYPTION`.
+    pub server_side_encryption: Option<String>,
+    /// `METAFLOW_S3_VERIFY_CERTIFICATE` as a path: certificates to trust.
+    pub ca_bundle: Option<String>,
 }
 
 /// The datastores that Ferroflow writes.
@@ -79,6 +97,9 @@ pub struct StepPlan {
     /// Whether upstream's own `@batch` is on the step.
     #[serde(default)]
     pub batch: bool,
+    /// Whether `@timeout` is on the step.
+    #[serde(default)]
+    pub timeout: bool,
 }
 
 impl StepPlan {

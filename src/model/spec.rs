@@ -72,7 +72,7 @@ pub struct StoreAddress {
     /// `METAFLOW_S3_ENDPOINT_URL`, when the launcher has one. The container's own
     /// `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL` come after it.
     pub endpoint: Option<String>,
-    /// Region of the launcher.
+    /// Region of the bucket.
     pub region: String,
     /// `METAFLOW_S3_SERVER_SIDE_ENCRYPTION`: value of `x-amz-server-side-encryption` on writes.
     pub server_side_encryption: Option<String>,

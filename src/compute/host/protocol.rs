@@ -96,15 +96,49 @@ pub enum PreparedPlace {
     Batch(Box<BatchCommand>),
 }
 
-/// The structured form of `batch step`: upstream's `CLIArgs` after `BatchDecorator.runtime_step_cli`.
+/// Upstream's `batch step`, taken apart: what its command line would ask of Batch, and what the
+/// container is to run (metaflow/plugins/aws/batch/batch_cli.py, `step`, and batch.py).
 #[derive(Debug, Clone, Deserialize)]
 pub struct BatchCommand {
-    /// Options before the command.
-    pub top_level_options: serde_json::Map<String, serde_json::Value>,
-    /// Step name, then code package metadata, SHA-1 and URL.
-    pub command_args: Vec<String>,
-    /// Options of `batch step`.
+    /// Options of `batch step` by their names there (`image`, `cpu`, `run-time-limit`, …), after
+    /// the decorator's defaults and resource rules.
     pub command_options: serde_json::Map<String, serde_json::Value>,
+    /// The code package.
+    pub code: CodePackage,
+    /// What the container runs.
+    pub container: Container,
+    /// Job parameters (`metaflow.user`, `metaflow.flow_name`, …), which `batch list` reads.
+    pub parameters: BTreeMap<String, String>,
+    /// Job tags; empty without METAFLOW_BATCH_EMIT_TAGS.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The code package of a run, as uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CodePackage {
+    /// `s3://bucket/key`.
+    pub url: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// What a container runs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Container {
+    /// The step's command line.
+    pub command: Vec<String>,
+    /// Whether it goes through bash ([`model::spec::TaskSpec::shell`]).
+    pub shell: bool,
+    /// `environment.bootstrap_commands`.
+    pub prepare: Vec<String>,
+    /// Variables that upstream sets for every task of the run.
+    pub environment: BTreeMap<String, String>,
+    /// Variables of `@environment`, which stay in the override.
+    pub user_environment: BTreeMap<String, String>,
+    /// Whether boto3 and requests may be installed.
+    pub install: bool,
 }
 
 /// What the engine says.

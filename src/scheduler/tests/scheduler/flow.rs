@@ -10,7 +10,9 @@ use std::{
 
 use model::{
     FlowName, Graph, Node, NodeKind, Plan, RunId, StepName, StepPlan,
-    plan::{ConsoleSettings, DatastoreKind, DatastoreSettings, Limits, PLAN_VERSION, Retry},
+    plan::{
+        ConsoleSettings, DatastoreKind, DatastoreSettings, Limits, PLAN_VERSION, Retry, S3Settings,
+    },
 };
 
 pub(crate) fn name(step: &str) -> StepName {
@@ -36,6 +38,7 @@ pub(crate) fn plan_of(nodes: Vec<Node>, start: StepName, end: StepName) -> Plan 
     let step = StepPlan {
         retry: Retry::default(),
         batch: false,
+        timeout: false,
     };
     Plan {
         version: PLAN_VERSION,
@@ -58,6 +61,8 @@ pub(crate) fn plan_of(nodes: Vec<Node>, start: StepName, end: StepName) -> Plan 
             root: "root".to_owned(),
         },
         metadata: "local".to_owned(),
+        metadata_root: None,
+        s3: S3Settings::default(),
         console: ConsoleSettings { color: false },
     }
 }

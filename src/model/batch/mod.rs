@@ -1,0 +1,24 @@
+//! AWS Batch in Ferroflow's words: what upstream's `@batch` options ask for, job definitions, job
+//! requests, what DescribeJobs says of a job, and why a job ended. Nothing here names the SDK;
+//! `src/aws/batch` turns these into calls.
+
+pub mod definition;
+pub mod job;
+pub mod job_detail;
+pub mod job_name;
+pub mod options;
+pub mod overrides;
+mod python;
+pub mod reason;
+pub mod resources;
+pub mod time_limit;
+
+pub use definition::{Entry, JobDefinition, Platform, Warning};
+pub use job::{JobRequest, Share};
+pub use job_detail::{JobDetail, JobId, JobStatus};
+pub use job_name::{JobNameParts, job_name};
+pub use options::{OptionError, Options};
+pub use overrides::{added_bytes, spec_variables};
+pub use reason::{EndKind, JobEnd};
+pub use resources::Resources;
+pub use time_limit::{TimeLimit, TooShort};
