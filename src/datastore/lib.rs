@@ -13,8 +13,10 @@ pub mod failing;
 mod json;
 pub mod known_values;
 pub mod local;
+pub mod local_metadata;
 pub mod logs;
 pub mod object_store;
+pub mod package;
 pub mod task_result;
 
 pub use attempt::AttemptRef;
