@@ -1,0 +1,54 @@
+//! What all Batch calls share.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{JobQueue, rate::Limits};
+use crate::{Aws, ConfigError, Patience};
+
+/// A client of AWS Batch with its budgets and what it has looked up. Cheap to clone; clones share
+/// all of that, so a process needs one.
+#[derive(Clone)]
+pub struct Client {
+    pub(super) sdk: aws_sdk_batch::Client,
+    pub(super) limits: Arc<Limits>,
+    pub(super) patience: Patience,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What was looked up. It holds for a run: a queue or definition that changes meanwhile does not
+/// change under running tasks.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// ARN of the pinned revision, by name.
+    pub(super) definitions: HashMap<String, String>,
+    /// Queues, by the name that was asked for; `None` is the default one.
+    pub(super) queues: HashMap<Option<String>, JobQueue>,
+}
+
+impl Client {
+    /// A client for the configured region.
+    pub fn new(aws: &Aws) -> Result<Self, ConfigError> {
+        Ok(Self {
+            sdk: aws.batch_client()?,
+            limits: Arc::new(Limits::new()),
+            patience: aws.patience(),
+            known: Arc::default(),
+        })
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("known", &self.known())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+//! DescribeJobs.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_batch::types;
+use model::{
+    Timestamp,
+    batch::{JobDetail, JobId, JobStatus},
+};
+
+use super::{BatchError, Client};
+
+/// Ids in one call (Batch API reference, DescribeJobs).
+const MAX_JOBS_PER_DESCRIBE: usize = 100;
+
+impl Client {
+    /// What Batch says of these jobs. Jobs that it does not show are not in the answer: they are
+    /// too new, too old, or were never there.
+    pub async fn describe_jobs(
+        &self,
+        ids: &[JobId],
+    ) -> Result<BTreeMap<JobId, JobDetail>, BatchError> {
+        let mut found = BTreeMap::new();
+        for chunk in ids.chunks(MAX_JOBS_PER_DESCRIBE) {
+            let ids: Vec<String> = chunk.iter().map(JobId::to_string).collect();
+            let answer = self
+                .repeatable("DescribeJobs", &self.limits.describe, async || {
+                    let call = self.sdk.describe_jobs().set_jobs(Some(ids.clone()));
+                    Ok(call.send().await?)
+                })
+                .await?;
+            let jobs = answer.jobs().iter().filter_map(job_detail);
+            found.extend(jobs.map(|job| (job.id.clone(), job)));
+        }
+        Ok(found)
+    }
+}
+
+fn job_detail(job: &types::JobDetail) -> Option<JobDetail> {
+    let container = job.container();
+    let last = job.attempts().last();
+    let last_container = last.and_then(|attempt| attempt.container());
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    Some(JobDetail {
+        // The SDK fills required members that an answer lacks with empty texts.
+        id: JobId::new(job.job_id().filter(|id| !id.is_empty())?),
+        name: job.job_name().unwrap_or_default().to_owned(),
+        status: status(job.status()),
+        status_reason: text(
+            job.status_reason()
+                .or_else(|| last.and_then(|attempt| attempt.status_reason())),
+        ),
+        container_reason: text(
+            container
+                .and_then(|container| container.reason())
+                .or_else(|| last_container.and_then(|container| container.reason())),
+        ),
+        exit_code: container
+            .and_then(types::ContainerDetail::exit_code)
+            .or_else(|| last_container.and_then(types::AttemptContainerDetail::exit_code)),
+        log_stream: text(
+            container
+                .and_then(|container| container.log_stream_name())
+                .or_else(|| last_container.and_then(|container| container.log_stream_name())),
+        ),
+        is_terminated: job.is_terminated().unwrap_or(false),
+        is_cancelled: job.is_cancelled().unwrap_or(false),
+        created_at: time(job.created_at()),
+        started_at: time(job.started_at()),
+        stopped_at: time(job.stopped_at()),
+    })
+}
+
+pub(super) fn status(status: Option<&types::JobStatus>) -> JobStatus {
+    let text = status.map_or("", types::JobStatus::as_str);
+    text.parse().unwrap_or_else(|never| match never {})
+}
+
+/// Batch counts milliseconds, and says 0 for what has not happened.
+fn time(milliseconds: Option<i64>) -> Option<Timestamp> {
+    milliseconds.filter(|at| *at > 0).map(Timestamp)
+}

@@ -1,0 +1,22 @@
+//! AWS Batch: one file per API action, all behind [`Client`].
+//!
+//! Each action has its own token bucket ([`rate`]). Reads and TerminateJob are tried again when
+//! that may help; SubmitJob never is, because a lost reply may have made a job.
+
+mod client;
+mod describe_jobs;
+mod error;
+mod job_definition;
+mod job_queue;
+mod list_jobs;
+mod rate;
+mod register_job_definition;
+mod retry;
+mod submit_job;
+mod terminate_job;
+
+pub use client::Client;
+pub use error::{BatchError, BatchErrorKind};
+pub use job_queue::{JobQueue, QueueError, QueueLookup};
+pub use list_jobs::JobSummary;
+pub use submit_job::SubmitError;

@@ -1,0 +1,79 @@
+//! Trying again, for calls that may be repeated.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+
+use super::{BatchError, BatchErrorKind, Client, rate::Bucket};
+use crate::{Patience, failure::Failure};
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+impl Client {
+    /// Makes a call within its budget, and again while that may help.
+    pub(super) async fn repeatable<T>(
+        &self,
+        action: &'static str,
+        bucket: &Bucket,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, BatchError> {
+        self.again_when(BatchError::is_transient, || {
+            self.once(action, bucket, &call)
+        })
+        .await
+    }
+
+    /// Makes a call within its budget, and again while it certainly had no effect.
+    pub(super) async fn unless_throttled<T>(
+        &self,
+        action: &'static str,
+        bucket: &Bucket,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, BatchError> {
+        let throttled = |error: &BatchError| error.kind == BatchErrorKind::Throttled;
+        self.again_when(throttled, || self.once(action, bucket, &call))
+            .await
+    }
+
+    async fn again_when<T, F: Future<Output = Result<T, BatchError>>>(
+        &self,
+        when: impl FnMut(&BatchError) -> bool,
+        call: impl FnMut() -> F,
+    ) -> Result<T, BatchError> {
+        call.retry(pauses(self.patience))
+            .when(when)
+            .notify(|error, pause| {
+                let delay_ms = pause.as_millis() as u64;
+                tracing::debug!(%error, delay_ms, "a Batch call is tried again");
+            })
+            .await
+    }
+
+    /// Makes a call within its budget.
+    async fn once<T>(
+        &self,
+        action: &'static str,
+        bucket: &Bucket,
+        call: &impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, BatchError> {
+        self.limits.admit(bucket).await;
+        let result = call()
+            .await
+            .map_err(|failure| BatchError::new(action, failure));
+        if let Err(error) = &result
+            && error.kind == BatchErrorKind::Throttled
+        {
+            bucket.throttled();
+        }
+        result
+    }
+}
+
+fn pauses(patience: Patience) -> ExponentialBuilder {
+    ExponentialBuilder::new()
+        .with_min_delay(patience.first_pause)
+        .with_max_delay(LONGEST_PAUSE)
+        .with_max_times(patience.batch_attempts.saturating_sub(1) as usize)
+        .with_jitter()
+}

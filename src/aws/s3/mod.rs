@@ -1,0 +1,146 @@
+//! The datastore on S3 (metaflow/plugins/datastores/s3_storage.py and
+//! metaflow/plugins/datatools/s3/s3.py).
+
+mod address;
+mod fault;
+mod get;
+mod list;
+mod metadata;
+mod put;
+mod put_file;
+mod region;
+
+use std::{fmt, path::Path, time::Duration};
+
+use bytes::Bytes;
+use datastore::{Cause, Entry, Info, Object, ObjectStore, Op, PutOptions, PutOutcome, StoreError};
+use model::spec::StoreAddress;
+
+use self::address::Location;
+use crate::{Aws, ConfigError, failure::Failure};
+
+/// A datastore below `s3://bucket/prefix`. Cheap to clone.
+#[derive(Clone)]
+pub struct S3Store {
+    sdk: aws_sdk_s3::Client,
+    address: StoreAddress,
+    /// How long an answer may take after the whole request was sent.
+    read_timeout: Duration,
+}
+
+impl S3Store {
+    /// The datastore with this root. Asks S3 for the bucket's region, because a client of another
+    /// one is turned away (boto3 follows to the right one); an endpoint of one's own is taken as
+    /// it is. Whether the bucket can be used is not checked.
+    pub async fn open(aws: &Aws, root: &str) -> Result<Self, ConfigError> {
+        let Location { bucket, prefix } = address::parse(root)?;
+        let mut region = aws.s3_region().to_owned();
+        let mut sdk = aws.s3_client(&region)?;
+        if !aws.has_s3_endpoint()
+            && let Some(actual) = region::of_bucket(&sdk, &bucket).await
+            && actual != region
+        {
+            region = actual;
+            sdk = aws.s3_client(&region)?;
+        }
+        let settings = aws.s3_settings();
+        let address = StoreAddress {
+            bucket,
+            prefix,
+            endpoint: settings.endpoint.clone(),
+            region,
+            server_side_encryption: settings.server_side_encryption.clone(),
+        };
+        Ok(Self {
+            sdk,
+            address,
+            read_timeout: aws.patience().read,
+        })
+    }
+
+    /// Where it is, for others to open it. The region is the bucket's.
+    pub fn address(&self) -> &StoreAddress {
+        &self.address
+    }
+
+    /// `s3://bucket/prefix/key`
+    pub fn url(&self, key: &str) -> String {
+        format!("s3://{}/{}", self.address.bucket, self.full_key(key))
+    }
+
+    /// Puts the content of a file, however big, without holding it in memory.
+    pub async fn put_file(
+        &self,
+        key: &str,
+        path: &Path,
+        options: PutOptions,
+    ) -> Result<PutOutcome, StoreError> {
+        self.check(Op::Put, key)?;
+        let result = put_file::put_file(self, key, path, &options).await;
+        result.map_err(|cause| StoreError::new(Op::Put, key, cause))
+    }
+
+    /// The key in the bucket.
+    fn full_key(&self, key: &str) -> String {
+        let prefix = &self.address.prefix;
+        if prefix.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{prefix}/{key}")
+        }
+    }
+
+    fn check(&self, op: Op, key: &str) -> Result<(), StoreError> {
+        address::check_key(&self.full_key(key), key)
+            .map_err(|why| StoreError::new(op, key, Cause::InvalidKey(why)))
+    }
+
+    /// A failed request as the port tells it.
+    fn cause(&self, key: &str, failure: Failure) -> Cause {
+        fault::cause(failure, &self.url(key))
+    }
+}
+
+impl ObjectStore for S3Store {
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.check(Op::Get, key)?;
+        let result = get::object(self, key).await;
+        result.map_err(|cause| StoreError::new(Op::Get, key, cause))
+    }
+
+    async fn get_range(&self, key: &str, from: u64) -> Result<Option<Bytes>, StoreError> {
+        self.check(Op::GetRange, key)?;
+        let result = get::range(self, key, from).await;
+        result.map_err(|cause| StoreError::new(Op::GetRange, key, cause))
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<PutOutcome, StoreError> {
+        self.check(Op::Put, key)?;
+        let result = put::object(self, key, body, &options).await;
+        result.map_err(|cause| StoreError::new(Op::Put, key, cause))
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Info>, StoreError> {
+        self.check(Op::Head, key)?;
+        let result = get::info(self, key).await;
+        result.map_err(|cause| StoreError::new(Op::Head, key, cause))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
+        let result = list::entries(self, prefix).await;
+        result.map_err(|cause| StoreError::new(Op::List, prefix, cause))
+    }
+}
+
+impl fmt::Debug for S3Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Store")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
