@@ -1,0 +1,14 @@
+//! The bootstrap against a store in this process, as a library and as the real program.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod claims;
+mod credentials;
+mod fixture;
+mod logs;
+mod outcomes;
+mod packages;
+mod server;
+mod signals;
+mod store_faults;
+mod stub;

@@ -1,0 +1,57 @@
+//! Code packages that are not what the launcher packed, or should not have been.
+
+use model::{exit_code::container as exit_code, spec::Ended};
+
+use crate::fixture::{Fixture, tar_gz};
+
+fn refused(fixture: &mut Fixture) -> String {
+    assert_eq!(fixture.run().code, exit_code::BOOTSTRAP_FAILED);
+    let Ended::NotStarted { message } = fixture.outcome().unwrap().ended else {
+        panic!("it was started");
+    };
+    assert_eq!(fixture.errors(), message);
+    assert!(!fixture.path("ran").exists());
+    message
+}
+
+#[test]
+fn a_changed_package_is_never_unpacked() {
+    let mut fixture = Fixture::new("touch ../../ran");
+    let evil = tar_gz(&[("flow.py", b"print('evil')\n", 0o644)]);
+    fixture.spec.package.size = evil.len() as u64;
+    fixture.server.put("bucket/root/F/data/aa/aabb", evil);
+    let message = refused(&mut fixture);
+    assert!(message.contains("it was changed"), "{message}");
+    assert!(!fixture.work().join("metaflow/flow.py").exists());
+}
+
+#[test]
+fn a_longer_package_is_not_read_to_its_end() {
+    let mut fixture = Fixture::new("touch ../../ran");
+    fixture
+        .server
+        .put("bucket/root/F/data/aa/aabb", vec![0; 8 << 20]);
+    let message = refused(&mut fixture);
+    assert!(message.contains("it was changed"), "{message}");
+}
+
+#[test]
+fn a_package_that_leaves_its_folder_is_refused() {
+    let mut fixture = Fixture::new("touch ../../ran");
+    fixture.package(&tar_gz(&[("../../out", b"x", 0o644)]));
+    let message = refused(&mut fixture);
+    assert!(message.contains("outside the task's folder"), "{message}");
+    assert!(!fixture.path("out").exists());
+}
+
+#[test]
+fn a_missing_package_is_named() {
+    let mut fixture = Fixture::new("touch ../../ran");
+    fixture.spec.package.url = "s3://bucket/root/F/data/aa/gone".into();
+    let message = refused(&mut fixture);
+    assert!(
+        message.contains("s3://bucket/root/F/data/aa/gone"),
+        "{message}"
+    );
+    assert!(message.contains("404 NoSuchKey"), "{message}");
+}
