@@ -17,6 +17,16 @@ def required(reason):
     return FerroflowRequired("%s. FERROFLOW=require forbids to hand the run back to Metaflow." % _sentence(reason))
 
 
+def required_step(step, reason):
+    """The error instead of a step in a process of upstream's or another's under FERROFLOW=require."""
+    from metaflow.exception import MetaflowException
+
+    class FerroflowRequired(MetaflowException):
+        headline = "Ferroflow cannot run this step"
+
+    return FerroflowRequired("Step *%s*: %s. FERROFLOW=require forbids to start it like this." % (step, reason))
+
+
 def bad_wish(wish):
     """FERROFLOW has a value that means nothing."""
     from metaflow.exception import MetaflowException

@@ -13,6 +13,7 @@ import sys
 import traceback
 from types import SimpleNamespace
 
+from .batch import BatchSteps
 from .binary import locate
 from .errors import HandBack, bad_wish, engine_nonsense, one_line, required, unicode_only
 from .launch import Engine, flush
@@ -53,11 +54,11 @@ class _Ended(KeyboardInterrupt):
 class Host:
     """One run in the hands of the engine."""
 
-    def __init__(self, runtime, runtime_module, engine):
+    def __init__(self, runtime, runtime_module, engine, batch_steps):
         self._runtime = runtime
         self._module = runtime_module
         self._engine = engine
-        self._preparer = Preparer(runtime, runtime_module, engine.env)
+        self._preparer = Preparer(runtime, runtime_module, engine.env, batch_steps)
         self._refused = {}
         self._first_message = None
 
@@ -69,14 +70,15 @@ class Host:
 
         try:
             check(runtime, original_execute, runtime_module)
-            plan = describe(runtime)
+            batch_steps = BatchSteps(runtime)
+            plan = describe(runtime, batch_steps)
         except HandBack:
             raise
         except Exception as error:
             raise HandBack("the flow could not be described: %s" % one_line(error)) from error
         engine = Engine(locate(), runtime._run_id)
         try:
-            host = cls(runtime, runtime_module, engine)
+            host = cls(runtime, runtime_module, engine, batch_steps)
             host._first_message = engine.greet(plan, metaflow_version)
         except (HandBack, ValueError) as error:
             engine.end()

@@ -1,5 +1,6 @@
 """The plan: what the engine must know about a run. Its shape is that of src/model/plan.rs and graph.rs."""
 
+import os
 import sys
 
 from .errors import HandBack
@@ -8,10 +9,10 @@ PLAN_VERSION = 1
 BATCH_MODULE = "metaflow.plugins.aws.batch.batch_decorator"
 
 
-def describe(runtime):
+def describe(runtime, batch_steps):
     """The plan document of a `NativeRuntime` that is about to execute."""
     graph = runtime._graph
-    return {
+    plan = {
         "version": PLAN_VERSION,
         "flow": runtime._flow.name,
         "run": str(runtime._run_id),
@@ -21,7 +22,7 @@ def describe(runtime):
             "end": end_step(graph),
             "nodes": [_node(graph[name]) for name in graph.sorted_nodes],
         },
-        "steps": {name: _step(runtime, name) for name in graph.sorted_nodes},
+        "steps": {name: _step(runtime, name, batch_steps) for name in graph.sorted_nodes},
         "limits": {
             "max_workers": runtime._max_workers,
             "max_num_splits": runtime._max_num_splits,
@@ -34,6 +35,11 @@ def describe(runtime):
         "metadata": runtime._metadata.TYPE,
         "console": {"color": _color()},
     }
+    if runtime._metadata.TYPE == "local":
+        plan["metadata_root"] = _metadata_root()
+    if runtime._flow_datastore.TYPE == "s3":
+        plan["s3"] = _s3()
+    return plan
 
 
 def start_step(graph):
@@ -66,10 +72,38 @@ def _node(node):
     }
 
 
-def _step(runtime, name):
+def _metadata_root():
+    """The `.metaflow` folder of the local metadata provider (metaflow/plugins/metadata_providers/local.py)."""
+    from metaflow.plugins.datastores.local_storage import LocalStorage
+
+    root = LocalStorage.datastore_root or LocalStorage.get_datastore_root_from_config(
+        lambda *_args, **_kwargs: None, create_on_absent=False
+    )
+    return root and os.path.abspath(root)
+
+
+def _s3():
+    """How upstream's S3 datastore reaches S3 (metaflow/plugins/datatools/s3/s3.py, S3Client).
+
+    metaflow_config.py makes the client's parameters of METAFLOW_S3_ENDPOINT_URL, METAFLOW_S3_VERIFY_CERTIFICATE and
+    METAFLOW_DATATOOLS_CLIENT_PARAMS.
+    """
+    from metaflow import metaflow_config
+
+    client = getattr(metaflow_config, "DATATOOLS_CLIENT_PARAMS", {})
+    verify = client.get("verify")
+    return {
+        "endpoint": client.get("endpoint_url") or None,
+        "server_side_encryption": getattr(metaflow_config, "S3_SERVER_SIDE_ENCRYPTION", None) or None,
+        "ca_bundle": os.path.abspath(verify) if isinstance(verify, str) and os.path.exists(verify) else None,
+    }
+
+
+def _step(runtime, name, batch_steps):
     decorators = _decorators(runtime, name)
-    batch = batch_decorator(decorators) is not None
-    return {"retry": _retry(name, decorators, batch), "batch": batch}
+    batch = batch_decorator(decorators) is not None and batch_steps.obstacle(name, decorators) is None
+    timeout = any(deco.name == "timeout" for deco in decorators)
+    return {"retry": _retry(name, decorators, batch), "batch": batch, "timeout": timeout}
 
 
 def _decorators(runtime, name):

@@ -13,10 +13,9 @@ import tempfile
 from collections import Counter
 from types import SimpleNamespace
 
+from .batch import LONGEST_ARGUMENT, Inexpressible, step_takes_input_file
+from .errors import required_step
 from .plan import batch_decorator
-
-# Linux takes no argument of more than 128 KiB (MAX_ARG_STRLEN).
-LONGEST_ARGUMENT = 100 * 1024
 
 
 class _Captured(BaseException):
@@ -42,12 +41,14 @@ class _InsteadOfSubprocess:
 class Preparer:
     """Makes tasks and their command lines, and remembers the tasks until they are released."""
 
-    def __init__(self, runtime, runtime_module, base_env):
+    def __init__(self, runtime, runtime_module, base_env, batch_steps):
         self._runtime = runtime
         self._module = runtime_module
         self._base_env = base_env
-        self._takes_input_file = _step_takes_input_file()
+        self._batch_steps = batch_steps
+        self._takes_input_file = step_takes_input_file()
         self._folder = None
+        self._told = set()
         self.tasks = {}
         self.places = Counter()
 
@@ -56,7 +57,7 @@ class Preparer:
         captured, cli_args = self._launch(question)
         task = self.tasks[question["task"]] = cli_args.task
         argv = self._shorten(captured.argv, cli_args)
-        place = place_of(task, cli_args)
+        place = self._place(task, cli_args, argv, captured.env)
         self.places[place["kind"]] += 1
         return {
             "type": "prepared",
@@ -79,6 +80,25 @@ class Preparer:
         """Removes what was written for tasks."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _place(self, task, cli_args, argv, env):
+        """Where the attempt belongs: see docs/host-protocol.md."""
+        kind, reason = kind_of(task, cli_args)
+        if kind == "batch":
+            try:
+                return self._batch_steps.place(task, cli_args, argv, env)
+            except Inexpressible as error:
+                kind, reason = "foreign", str(error)
+                self._tell_once(task.step, reason)
+        if kind == "foreign" and os.environ.get("FERROFLOW") == "require":
+            raise required_step(task.step, reason)
+        return {"kind": kind}
+
+    def _tell_once(self, step, reason):
+        if (step, reason) not in self._told:
+            self._told.add((step, reason))
+            line = "ferroflow: step %s goes to AWS Batch through Metaflow's own process: %s" % (step, reason)
+            print(line, file=sys.stderr, flush=True)
 
     def _launch(self, question):
         made = []
@@ -149,24 +169,19 @@ class Preparer:
         return os.path.join(self._folder, "%s.%s" % (task.step, task.task_id))
 
 
-def place_of(task, cli_args):
-    """Where the attempt belongs: see docs/host-protocol.md."""
+def kind_of(task, cli_args):
+    """The kind of place that upstream's hooks chose for an attempt, and for `foreign` how that shows."""
     entrypoint, commands = list(cli_args.entrypoint), list(cli_args.commands)
     own_entrypoint = list(task.entrypoint)
     if commands == ["step"] and entrypoint == own_entrypoint:
-        return {"kind": "local"}
+        return "local", None
     # BatchDecorator.runtime_step_cli sets entrypoint[0] to sys.executable.
     on_batch = commands == ["batch", "step"] and entrypoint == [sys.executable] + own_entrypoint[1:]
     if on_batch and batch_decorator(task.decos) is not None:
-        return {
-            "kind": "batch",
-            "entrypoint": jsonable(entrypoint),
-            "top_level_options": jsonable(cli_args.top_level_options),
-            "commands": jsonable(commands),
-            "command_args": jsonable(cli_args.command_args),
-            "command_options": jsonable(cli_args.command_options),
-        }
-    return {"kind": "foreign"}
+        return "batch", None
+    if commands == ["step"]:
+        return "foreign", "a decorator starts it with %s" % " ".join(entrypoint)
+    return "foreign", "a decorator starts it by the command `%s`" % " ".join(commands)
 
 
 def difference(base, env):
@@ -175,24 +190,3 @@ def difference(base, env):
         "set": {name: value for name, value in env.items() if base.get(name) != value},
         "unset": [name for name in base if name not in env],
     }
-
-
-def jsonable(value):
-    """A value of `CLIArgs` for JSON: tuples and sets become lists, what JSON does not know becomes its text."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, dict):
-        return {str(k): jsonable(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [jsonable(v) for v in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted((jsonable(v) for v in value), key=str)
-    return str(value)
-
-
-def _step_takes_input_file():
-    try:
-        from metaflow.cli_components.step_cmd import step
-    except ImportError:
-        return False
-    return any(getattr(param, "name", None) == "input_paths_filename" for param in getattr(step, "params", ()))

@@ -9,18 +9,27 @@ as a line of JSON; FAKE_ENGINE holds words that make it misbehave:
   wait-at=STEP    waits for a `signal` message instead of running STEP, then finishes as interrupted
   many-inputs     makes a question with 40,000 input paths before the run, and logs the answer
   finish=JSON     ends with this outcome instead of running anything
+  trampolines     starts the command line of upstream's trampoline too, before a container
+  questions       asks what is in the file FAKE_ENGINE_QUESTIONS (a list in JSON) instead of running anything
 """
 
+import gzip
+import hashlib
+import io
 import json
 import os
 import pickle
-import gzip
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tarfile
+import urllib.request
 from collections import defaultdict
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import container
 
 
 class Link:
@@ -91,7 +100,7 @@ class Run:
                 print("Workflow failed.", flush=True)
                 self.link.finish(kind="host_error", id=answer["id"])
             self.misbehave(step)
-            status = start(answer)
+            status = self.start(answer)
             if status in (0, 202):
                 break
         self.link.write({"type": "release", "task": self.keys})
@@ -100,6 +109,26 @@ class Run:
         if status != 202:
             print("Workflow failed.", flush=True)
             self.link.finish(kind="task_failed", task=self.keys, step=step, task_id=answer["task_id"], message="")
+
+    def start(self, answer):
+        if answer["place"]["kind"] != "batch":
+            return start(answer)
+        self.start_trampoline(answer)
+        return container.run(answer["place"], self.plan["s3"]["endpoint"])
+
+    def start_trampoline(self, answer):
+        if "trampolines" in self.words:
+            status = start(answer, stderr=subprocess.DEVNULL)
+            assert status in (1, 202), status  # the fake AWS Batch takes no job
+
+    def ask_only(self, questions):
+        for key, question in enumerate(questions):
+            defaults = {"task": key, "attempt": 0, "split_index": None, "max_user_code_retries": 0}
+            answer = self.link.ask(**dict(defaults, **question))
+            if answer["type"] == "refused":
+                self.link.finish(kind="host_error", id=answer["id"])
+            self.start_trampoline(answer)
+        self.link.finish(kind="end_not_reached")
 
     def misbehave(self, step):
         if "die-at=" + step in self.words:
@@ -138,25 +167,52 @@ class Run:
 
     def artifacts(self, path):
         run, step, task, attempt = path.split("/")
-        root = os.path.join(self.plan["datastore"]["root"], self.plan["flow"])
-        with open(os.path.join(root, run, step, task, attempt + ".data.json")) as f:
-            keys = json.load(f)["objects"]
+        keys = json.loads(self.read("/".join([run, step, task, attempt + ".data.json"])))["objects"]
 
         def load(name):
-            with gzip.open(os.path.join(root, "data", keys[name][:2], keys[name])) as f:
-                return pickle.load(f)
+            return pickle.loads(gzip.decompress(self.read("data/%s/%s" % (keys[name][:2], keys[name]))))
 
         return load
 
+    def read(self, name):
+        store = self.plan["datastore"]
+        path = "%s/%s/%s" % (store["root"], self.plan["flow"], name)
+        if store["kind"] == "s3":
+            return urllib.request.urlopen(path.replace("s3://", self.plan["s3"]["endpoint"] + "/")).read()
+        with open(path, "rb") as f:
+            return f.read()
 
-def start(answer):
+
+def start(answer, **kwargs):
     env = dict(os.environ, **answer["env"]["set"])
     for name in answer["env"]["unset"]:
         env.pop(name, None)
-    return subprocess.call(answer["argv"], env=env, cwd=answer["cwd"], stdin=subprocess.DEVNULL)
+    return subprocess.call(answer["argv"], env=env, cwd=answer["cwd"], stdin=subprocess.DEVNULL, **kwargs)
+
+
+def package():
+    """`ferroflow package`: makes an archive of the members listed on standard input, in METAFLOW_HOME."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for member in json.load(sys.stdin)["members"]:
+            if "path" in member:
+                tar.add(member["path"], member["name"], recursive=False)
+            else:
+                data = bytes.fromhex(member["data"])
+                info = tarfile.TarInfo(member["name"])
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    blob = buffer.getvalue()
+    path = os.path.join(os.environ["METAFLOW_HOME"], "package.tgz")
+    with open(path, "wb") as f:
+        f.write(blob)
+    sums = {name: hashlib.new(name, blob).hexdigest() for name in ("sha1", "sha256")}
+    print(json.dumps(dict(sums, path=path, size=len(blob))))
 
 
 def main():
+    if sys.argv[1:] == ["package"]:
+        return package()
     assert sys.argv[1:3] == ["engine", "--fd"], sys.argv
     words = os.environ.get("FAKE_ENGINE", "").split()
     link = Link(int(sys.argv[3]))
@@ -175,7 +231,11 @@ def main():
         with open(answer["argv"][answer["argv"].index("--input-paths-filename") + 1]) as f:
             link.record("test", {"type": "inputs", "argv": answer["argv"], "content": f.read()})
         link.write({"type": "release", "task": 10**6})
-    Run(link, plan, words).go()
+    run = Run(link, plan, words)
+    if "questions" in words:
+        with open(os.environ["FAKE_ENGINE_QUESTIONS"]) as f:
+            run.ask_only(json.loads(f.read().replace("RUN/", plan["run"] + "/")))
+    run.go()
 
 
 if __name__ == "__main__":

@@ -62,7 +62,11 @@ class FlowCase(unittest.TestCase):
         return self.wait(self.start(flow, *(args or ("run",)), **changes))
 
     def wait(self, process):
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         return SimpleNamespace(status=process.returncode, out=out, err=err, all=out + err)
 
     def messages(self, kind=None, sender=None):

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ferroflow.errors import describe_status, one_line
-from ferroflow.prepare import difference, jsonable, place_of
+from ferroflow.batch import _needs_shell, _through_bash_c, Inexpressible
+from ferroflow.prepare import difference, kind_of
 from ferroflow.protocol import Connection, Gone, encode
 from ferroflow.signals import Forwarding
 
@@ -22,10 +23,6 @@ class Parts(unittest.TestCase):
             {"set": {"B": "4", "D": "5"}, "unset": ["C"]},
         )
 
-    def test_jsonable(self):
-        value = {"a": (1, None), "b": {"y", "x"}, "c": os, 1: [True]}
-        self.assertEqual(jsonable(value), {"a": [1, None], "b": ["x", "y"], "c": str(os), "1": [True]})
-
     def test_place(self):
         from metaflow.plugins.aws.batch.batch_decorator import BatchDecorator
 
@@ -34,17 +31,7 @@ class Parts(unittest.TestCase):
 
         def kind(entrypoint, commands, deco=None):
             task = SimpleNamespace(entrypoint=["python", "flow.py"], decos=[deco] if deco else [])
-            cli_args = SimpleNamespace(
-                entrypoint=entrypoint,
-                commands=commands,
-                top_level_options={"quiet": True},
-                command_args=["start", "sha", "url"],
-                command_options={"tag": {"b", "a"}, "cpu": "2", "split-index": None},
-            )
-            place = place_of(task, cli_args)
-            if place["kind"] == "batch":
-                self.assertEqual(place["command_options"], {"tag": ["a", "b"], "cpu": "2", "split-index": None})
-            return place["kind"]
+            return kind_of(task, SimpleNamespace(entrypoint=entrypoint, commands=commands))[0]
 
         ours = [sys.executable, "flow.py"]
         self.assertEqual(kind(["python", "flow.py"], ["step"]), "local")
@@ -53,6 +40,22 @@ class Parts(unittest.TestCase):
         self.assertEqual(kind(["conda/python", "flow.py"], ["batch", "step"], BatchDecorator()), "foreign")
         self.assertEqual(kind(ours, ["batch", "step"], CompanyBatch()), "foreign")
         self.assertEqual(kind(ours, ["kubernetes", "step"]), "foreign")
+
+    def test_executables(self):
+        plain = ["python", "uv run --no-sync python", "/opt/env/bin/python3.11 -s"]
+        shell = ["$MF_ARCH/x/bin/python -s", "A=b python", "~/bin/python", "exec python", "'a b'/python", "a;b", ""]
+        self.assertEqual([e for e in plain + shell if _needs_shell(e)], shell)
+
+    def test_commands_of_an_environment(self):
+        """As they come out of `shlex.split('bash -c "%s"' % …)`."""
+        for command, left in [
+            ('DISABLE=1 python -m boot "Flow" id "s3"', "DISABLE=1 python -m boot Flow id s3"),
+            ("echo 'a b'", "echo 'a b'"),
+            (r"echo \"a b\" \$c", r'echo "a b" \$c'),
+        ]:
+            self.assertEqual(_through_bash_c(command), left)
+        self.assertRaises(Inexpressible, _through_bash_c, 'echo "a b"')
+        self.assertRaises(Inexpressible, _through_bash_c, 'echo "')
 
     def test_words(self):
         self.assertEqual(one_line(KeyboardInterrupt()), "KeyboardInterrupt")

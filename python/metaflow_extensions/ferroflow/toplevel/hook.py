@@ -1,10 +1,22 @@
-"""Hands a run over to Ferroflow at `NativeRuntime.execute`, once `metaflow.runtime` has been imported.
+"""Hands a run over to Ferroflow at `NativeRuntime.execute`, and its code package when it is begun.
 
-Every Metaflow process loads this file, `step` and containers included: it imports nothing and changes one method.
+Every Metaflow process loads this file, `step` and containers included: it imports nothing and changes two methods, of
+`metaflow.runtime` and `metaflow.package`, once those have been imported.
 """
 
 import os
 import sys
+
+
+def _ours(module, name):
+    """A function of Ferroflow; None in a container, which has this file, from the code package, and not ours."""
+    try:
+        return getattr(__import__(module, fromlist=[name]), name)
+    except ImportError as error:
+        # The name can also be that of a user's module.
+        if os.environ.get("FERROFLOW") == "require" or error.name not in ("ferroflow", module):
+            raise
+        return None
 
 
 def _hand_over_at_execute(runtime_module):
@@ -14,26 +26,41 @@ def _hand_over_at_execute(runtime_module):
         return
 
     def execute(self):
-        try:
-            from ferroflow.host import take_over
-        except ImportError as error:
-            # A container has this file, from the code package, and not ours. The name can also be a user's module.
-            if os.environ.get("FERROFLOW") == "require" or error.name not in ("ferroflow", "ferroflow.host"):
-                raise
-            return upstream(self)
-        return take_over(self, upstream)
+        take_over = _ours("ferroflow.host", "take_over")
+        return take_over(self, upstream) if take_over else upstream(self)
 
     execute.__wrapped__ = upstream
     native_runtime.execute = execute
 
 
-class _RuntimeFinder:
-    """Waits on `sys.meta_path` for `metaflow.runtime`, lets the others find it, and adds a step to its loading."""
+def _adopt_at_init(package_module):
+    package_class = getattr(package_module, "MetaflowPackage", None)
+    upstream = vars(package_class).get("__init__") if package_class else None
+    if upstream is None:
+        return
+
+    def __init__(self, *args, **kwargs):
+        adopt = _ours("ferroflow.package", "adopt")
+        if adopt:
+            adopt(self)
+        upstream(self, *args, **kwargs)
+
+    __init__.__wrapped__ = upstream
+    package_class.__init__ = __init__
+
+
+class _Finder:
+    """Waits on `sys.meta_path` for some modules, lets the others find them, and adds a step to their loading."""
+
+    def __init__(self, steps):
+        self._steps = steps
 
     def find_spec(self, name, path=None, target=None):
-        if name != "metaflow.runtime":
+        step = self._steps.pop(name, None)
+        if step is None:
             return None
-        sys.meta_path.remove(self)
+        if not self._steps:
+            sys.meta_path.remove(self)
         from importlib.util import find_spec
 
         spec = find_spec(name)
@@ -42,11 +69,11 @@ class _RuntimeFinder:
 
             def exec_module(module):
                 load(module)
-                _hand_over_at_execute(module)
+                step(module)
 
             spec.loader.exec_module = exec_module
         return spec
 
 
 if os.environ.get("FERROFLOW") != "off":
-    sys.meta_path.insert(0, _RuntimeFinder())
+    sys.meta_path.insert(0, _Finder({"metaflow.runtime": _hand_over_at_execute, "metaflow.package": _adopt_at_init}))
