@@ -3,16 +3,27 @@
 use std::{
     os::fd::{FromRawFd, OwnedFd, RawFd},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
-use compute::host::Host;
+use aws::{Aws, Settings, batch::Client, s3::S3Store};
+use compute::host::{Host, HostEvents, Session};
+use datastore::local::LocalStore;
+use model::{Plan, plan::DatastoreKind};
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     unistd::Pid,
 };
+use tokio::sync::mpsc;
 
-use crate::{drive::Driver, store};
+use crate::{
+    batch::{Batch, Place},
+    bootstraps,
+    drive::Driver,
+};
+
+type Events = mpsc::UnboundedReceiver<HostEvents>;
 
 /// Runs the engine on the inherited socket. Exit code 0 says that the run's fate was told to
 /// the host, whatever it was.
@@ -27,18 +38,54 @@ pub(crate) fn run(fd: RawFd) -> Result<ExitCode> {
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let (host, session, events) = Host::connect(socket).await?;
+        let Session { hello, plan } = session;
         tracing::info!(
-            metaflow = session.hello.metaflow,
-            python = session.hello.python,
-            run = %session.plan.run,
+            metaflow = hello.metaflow,
+            python = hello.python,
+            run = %plan.run,
             "took over the run"
         );
-        let store = store::open(&session.plan.datastore)?;
-        Driver::new(*session.plan, host, events, store)?
-            .run()
-            .await?;
+        match plan.datastore.kind {
+            DatastoreKind::Local => drive_on_disk(*plan, host, events).await?,
+            DatastoreKind::S3 => drive_on_s3(*plan, host, events).await?,
+        }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+async fn drive_on_disk(plan: Plan, host: Host, events: Events) -> Result<()> {
+    let store = Arc::new(LocalStore::new(&plan.datastore.root));
+    Driver::new(plan, host, events, store, |_, _| None)?
+        .run()
+        .await
+}
+
+async fn drive_on_s3(plan: Plan, host: Host, events: Events) -> Result<()> {
+    let aws = Aws::load(Settings {
+        s3: plan.s3.clone(),
+        ..Settings::default()
+    })
+    .await?;
+    let store = Arc::new(S3Store::open(&aws, &plan.datastore.root).await?);
+    let mut batch = None;
+    if plan.steps.values().any(|step| step.batch) {
+        let place = Place {
+            entry: bootstraps::provide(&store).await?,
+            region: aws.region().unwrap_or(&store.address().region).to_owned(),
+        };
+        batch = Some((Client::new(&aws)?, place));
+    }
+    let shared = Arc::clone(&store);
+    let start_batch = |plan: &Arc<_>, known: &Arc<_>| {
+        let (client, place) = batch?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let plan = Arc::clone(plan);
+        let batch = Batch::start(plan, client, shared, Arc::clone(known), place, sender);
+        Some((batch, receiver))
+    };
+    Driver::new(plan, host, events, store, start_batch)?
+        .run()
+        .await
 }
 
 #[expect(unsafe_code, reason = "an inherited descriptor is named by its number")]

@@ -19,15 +19,18 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files![
     "ferroflow/__init__.py",
     "ferroflow/__main__.py",
+    "ferroflow/batch.py",
     "ferroflow/binary.py",
     "ferroflow/errors.py",
     "ferroflow/host.py",
     "ferroflow/launch.py",
+    "ferroflow/package.py",
     "ferroflow/plan.py",
     "ferroflow/prepare.py",
     "ferroflow/probe.py",
     "ferroflow/protocol.py",
     "ferroflow/signals.py",
+    "ferroflow/trampoline.py",
     "metaflow_extensions/ferroflow/toplevel/hook.py",
     "metaflow_extensions/ferroflow/toplevel/mfextinit_ferroflow.py",
 ];
@@ -63,7 +66,7 @@ fn digest() -> String {
 }
 
 /// The user's cache; where home is read-only, a folder of the user's own below the temporary one.
-fn cache_folders() -> Vec<PathBuf> {
+pub(crate) fn cache_folders() -> Vec<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME")
         .filter(|v| !v.is_empty())
         .map(PathBuf::from)

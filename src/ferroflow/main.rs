@@ -1,12 +1,13 @@
 //! `ferroflow`: runs unmodified Metaflow flows.
 
+mod batch;
+mod bootstraps;
 mod cli;
 mod drive;
 mod engine;
 mod host_files;
 mod interpreter;
 mod report;
-mod store;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 
 mod engine;
 mod flow;
+mod package;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -28,6 +29,12 @@ enum Verb {
     /// The scheduler of one run; started by the flow host.
     #[command(hide = true)]
     Engine(engine::Args),
+    /// Runs one task of a Batch job that is a process of this machine.
+    #[command(hide = true)]
+    Bootstrap,
+    /// Makes a code package; started by the flow host.
+    #[command(hide = true)]
+    Package,
 }
 
 /// Runs a command line; the result is the exit code of the process.
@@ -39,6 +46,8 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         match Cli::try_parse_from(args) {
             Ok(cli) => match cli.verb {
                 Verb::Engine(args) => engine::run(&args),
+                Verb::Bootstrap => Ok(ExitCode::from(bootstrap::main() as u8)),
+                Verb::Package => package::run(),
             },
             Err(error) => {
                 let _ = error.print();

@@ -2,7 +2,7 @@
 
 use compute::host::{
     HostError,
-    protocol::{FinishOutcome, Prepare, Prepared},
+    protocol::{FinishOutcome, Prepare, Prepared, PreparedPlace},
 };
 use datastore::ObjectStore;
 use model::{Attempt, TaskKey, TaskPath};
@@ -70,7 +70,17 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 outcome,
             });
         } else {
-            self.start_local(task, attempt, prepared);
+            self.start(task, attempt, prepared);
+        }
+    }
+
+    fn start(&mut self, task: TaskKey, attempt: Attempt, mut prepared: Prepared) {
+        let place = std::mem::replace(&mut prepared.place, PreparedPlace::Local);
+        match place {
+            PreparedPlace::Batch(command) => self.start_batch(task, attempt, prepared, command),
+            PreparedPlace::Local | PreparedPlace::Foreign => {
+                self.start_local(task, attempt, prepared);
+            }
         }
     }
 

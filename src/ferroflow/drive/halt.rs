@@ -60,7 +60,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 self.pass_signal_on();
             }
         }
-        let running: Vec<_> = self.local.running().collect();
+        if let Some(batch) = &self.batch {
+            batch.cancel();
+        }
+        let running: Vec<_> = self.attempts.keys().copied().collect();
         self.say(
             Tone::Bad,
             &format!("Terminating {} active tasks...", running.len()),

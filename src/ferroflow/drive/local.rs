@@ -2,32 +2,19 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use compute::{
     host::protocol::{FinishOutcome, Prepared},
     local::{LocalEvent, Spec},
 };
-use datastore::{AttemptRef, ObjectStore, TaskResult, attempt::RuntimeRecord};
-use model::{Attempt, FlowName, TaskKey, TaskPath, exit_code::DISALLOW_RETRY, layout::Stream};
+use datastore::{AttemptRef, ObjectStore, TaskResult};
+use model::{Attempt, TaskKey, exit_code::DISALLOW_RETRY, layout::Stream};
 use scheduler::{Event, FailureClass, Outcome};
 
-use super::{Driver, Happening};
-use crate::report::{LogLine, TaskLog, Tone};
+use super::{Driver, Happening, running::Running};
+use crate::report::{LogLine, Tone};
 
 /// What Python's `subprocess` calls a segmentation fault.
 const SEGMENTATION_FAULT: i32 = -11;
-
-/// A running attempt.
-#[derive(Debug)]
-pub(super) struct LocalAttempt {
-    path: TaskPath,
-    head: String,
-    log: TaskLog,
-    /// The run ended while the attempt was running.
-    pub(super) cleaned: bool,
-    /// It was killed by us.
-    pub(super) killed: bool,
-}
 
 /// An ended attempt and what it left in the datastore.
 #[derive(Debug)]
@@ -60,23 +47,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
         };
         let path = self.path(self.step(task), prepared.task_id);
         let head = format!("[{path} (pid {})] ", process.pid);
-        let view = self.run.task(task);
-        let text = if attempt.0 > view.max_user_code_retries {
-            "Task fallback is starting to handle the failure."
-        } else if attempt.0 > 0 {
-            "Task is starting (retry)."
-        } else {
-            "Task is starting."
-        };
-        self.console
-            .line(jiff::Timestamp::now(), &head, Tone::System, text);
-        let running = LocalAttempt {
-            path,
-            head,
-            log: TaskLog::new(self.plan.limits.max_log_size),
-            cleaned: false,
-            killed: false,
-        };
+        self.say_start(task, attempt, &head);
+        let running = Running::new(path, head, self.plan.limits.max_log_size);
         self.attempts.insert((task, attempt), running);
     }
 
@@ -101,15 +73,6 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 self.local.ended(task, attempt);
                 self.judge(task, attempt, return_code);
             }
-        }
-    }
-
-    /// Adds a line of ours to an attempt's log and shows it.
-    pub(super) fn system_log_line(&mut self, key: (TaskKey, Attempt), stream: Stream, text: &str) {
-        if let Some(running) = self.attempts.get_mut(&key) {
-            let line = running.log.system_line(stream, text);
-            self.console
-                .line(line.at, &running.head, Tone::System, &line.text);
         }
     }
 
@@ -163,40 +126,17 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.say_flushing();
         let key = (judged.task, judged.attempt);
         let outcome = self.tell_end(key, &judged);
-        let Some(running) = self.attempts.remove(&key) else {
-            return;
-        };
-        let (store, flow) = (Arc::clone(&self.store), self.plan.flow.clone());
-        let reports = self.reports.clone();
-        tokio::task::spawn_local(async move {
-            let saved = save(&*store, &flow, running, judged.attempt, judged.return_code).await;
-            let _ = reports.send(match saved {
-                Ok(()) => Happening::Settled {
-                    task: judged.task,
-                    attempt: judged.attempt,
-                    outcome,
-                },
-                Err(error) => Happening::Broken(error),
-            });
-        });
+        self.settle(key, outcome, judged.return_code);
     }
 
     fn tell_end(&mut self, key: (TaskKey, Attempt), judged: &Judged) -> Outcome {
         let Some(running) = self.attempts.get(&key) else {
             return Outcome::Failed(FailureClass::NoRetry);
         };
-        let (cleaned, killed, head) = (running.cleaned, running.killed, running.head.clone());
-        let tell = |driver: &mut Self, text: &str| {
-            driver
-                .console
-                .line(jiff::Timestamp::now(), &head, Tone::System, text);
-        };
+        let (cleaned, killed) = (running.cleaned, running.killed);
         match (&judged.result, judged.return_code) {
             (Some(TaskResult::Succeeded(transition)), _) => {
-                if let model::Fanout::Foreach { splits } = transition.fanout {
-                    tell(self, &format!("Foreach yields {splits} child steps."));
-                }
-                tell(self, "Task finished successfully.");
+                self.tell_success(key, transition);
                 return Outcome::Succeeded(transition.clone());
             }
             (Some(unfinished), _) => {
@@ -216,30 +156,4 @@ impl<S: ObjectStore + 'static> Driver<S> {
         }
         Outcome::Failed(FailureClass::User)
     }
-}
-
-async fn save<S: ObjectStore>(
-    store: &S,
-    flow: &FlowName,
-    running: LocalAttempt,
-    attempt: Attempt,
-    return_code: i32,
-) -> anyhow::Result<()> {
-    let LocalAttempt {
-        path, log, killed, ..
-    } = running;
-    let (stdout, stderr) = log.into_bytes();
-    let at = AttemptRef {
-        flow,
-        task: &path,
-        attempt,
-    };
-    let stored = async {
-        datastore::attempt::write_runtime(store, at, RuntimeRecord::new(return_code, killed))
-            .await?;
-        datastore::logs::save_runtime_logs(store, at, stdout, stderr).await
-    };
-    stored
-        .await
-        .with_context(|| format!("cannot store the logs of task {path}"))
 }

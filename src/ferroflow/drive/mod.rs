@@ -2,10 +2,12 @@
 //! core handle each event, lets it dispatch once, and carries out its commands on spawned tasks
 //! that report back as happenings. Nothing else changes state.
 
+mod batch;
 mod commands;
 mod halt;
 mod local;
 mod progress;
+mod running;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -22,14 +24,20 @@ use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath, Timestamp};
 use scheduler::{Command, Event, Outcome, Run, TimerId};
 use tokio::sync::mpsc;
 
-use self::{halt::Halting, local::LocalAttempt};
-use crate::report::{Console, Tone};
+use self::{halt::Halting, running::Running};
+use crate::{
+    batch::{Batch, BatchEvent},
+    report::{Console, Tone},
+};
 
 /// Output of running tasks waits in a channel of this many lines before it slows them down.
 const LOCAL_EVENTS: usize = 1024;
 
 /// Time between two progress lines (`PROGRESS_INTERVAL` in metaflow/runtime.py).
 const PROGRESS_INTERVAL: Duration = Duration::from_mins(5);
+
+/// Where a run hears of its attempts on Batch.
+pub(crate) type BatchEvents = mpsc::UnboundedReceiver<BatchEvent>;
 
 /// What can happen to a run.
 #[derive(Debug)]
@@ -62,10 +70,12 @@ pub(crate) struct Driver<S> {
     console: Console,
     local: LocalCompute,
     local_events: mpsc::Receiver<LocalEvent>,
+    batch: Option<Batch>,
+    batch_events: BatchEvents,
     reports: mpsc::UnboundedSender<Happening>,
     reported: mpsc::UnboundedReceiver<Happening>,
     task_ids: HashMap<TaskKey, TaskId>,
-    attempts: HashMap<(TaskKey, Attempt), LocalAttempt>,
+    attempts: HashMap<(TaskKey, Attempt), Running>,
     halting: Option<Halting>,
     host_failure: Option<FinishOutcome>,
     finished: Option<FinishOutcome>,
@@ -77,14 +87,23 @@ impl<S: ObjectStore + 'static> Driver<S> {
         host: Host,
         host_events: mpsc::UnboundedReceiver<HostEvents>,
         store: Arc<S>,
+        start_batch: impl FnOnce(&Arc<Plan>, &Arc<KnownValues>) -> Option<(Batch, BatchEvents)>,
     ) -> Result<Self> {
         let plan = Arc::new(plan);
+        let known = Arc::new(KnownValues::new(&plan.graph, plan.limits.max_num_splits));
+        let (batch, batch_events) = match start_batch(&plan, &known) {
+            Some((batch, events)) => (Some(batch), events),
+            // Nothing is ever sent here.
+            None => (None, mpsc::unbounded_channel().1),
+        };
         let (local_sender, local_events) = mpsc::channel(LOCAL_EVENTS);
         let (reports, reported) = mpsc::unbounded_channel();
         Ok(Self {
             run: Run::new(Arc::clone(&plan))?,
             console: Console::new(plan.console.color),
-            known: Arc::new(KnownValues::new(&plan.graph, plan.limits.max_num_splits)),
+            known,
+            batch,
+            batch_events,
             plan,
             host,
             host_events,
@@ -117,6 +136,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             tokio::select! {
                 biased;
                 Some(event) = self.local_events.recv() => self.on_local(event),
+                Some(event) = self.batch_events.recv() => self.on_batch(event)?,
                 Some(happening) = self.reported.recv() => self.on_happening(happening)?,
                 event = self.host_events.recv() => self.on_host(event)?,
                 _ = progress.tick() => self.print_progress(),
@@ -130,6 +150,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
         loop {
             if let Ok(event) = self.local_events.try_recv() {
                 self.on_local(event);
+            } else if let Ok(event) = self.batch_events.try_recv() {
+                self.on_batch(event)?;
             } else if let Ok(happening) = self.reported.try_recv() {
                 self.on_happening(happening)?;
             } else {
@@ -205,9 +227,16 @@ impl<S: ObjectStore + 'static> Driver<S> {
         }
     }
 
-    fn wake(&self, timer: TimerId, at: Timestamp) {
-        let reports = self.reports.clone();
+    /// The core asks for it only before a retry on Batch, where Metaflow honours
+    /// `minutes_between_retries`.
+    fn wake(&mut self, timer: TimerId, at: Timestamp) {
         let delay = Duration::from_millis(at.0.saturating_sub(now().0).max(0).cast_unsigned());
+        let minutes = delay.as_secs().div_ceil(60);
+        self.say(
+            Tone::System,
+            &format!("Sleeping {minutes} minutes before the next AWS Batch retry"),
+        );
+        let reports = self.reports.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(delay).await;
             let _ = reports.send(Happening::Due(timer));

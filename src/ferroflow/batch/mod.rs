@@ -1,0 +1,167 @@
+//! Attempts on AWS Batch: one launch chain per run, one watcher for all jobs, and for each job a
+//! small future that follows it to its end. Rules: docs/launch-protocol.md.
+//!
+//! The driver hands attempts over by [`Batch::launch`] and is told what becomes of them by
+//! [`BatchEvent`]s; it never sees a job's states, only words for the console and the outcome.
+
+mod end;
+mod follow;
+mod request;
+mod submit;
+mod tail;
+mod watch;
+
+use std::{cell::RefCell, collections::BTreeSet, path::PathBuf, rc::Rc, sync::Arc};
+
+use aws::{batch::Client, s3::S3Store};
+use compute::host::protocol::BatchCommand;
+use datastore::KnownValues;
+use model::{
+    Attempt, Plan, TaskKey, TaskPath,
+    batch::{Entry, Warning},
+    layout::Stream,
+};
+use scheduler::Outcome;
+use tokio::sync::{mpsc, watch as signal};
+
+use self::{submit::Submitter, watch::Watcher};
+
+/// An attempt that belongs on Batch.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) task: TaskKey,
+    pub(crate) path: TaskPath,
+    pub(crate) attempt: Attempt,
+    pub(crate) command: Box<BatchCommand>,
+}
+
+/// What becomes of an attempt.
+#[derive(Debug)]
+pub(crate) struct BatchEvent {
+    pub(crate) task: TaskKey,
+    pub(crate) attempt: Attempt,
+    pub(crate) what: What,
+}
+
+/// The content of a [`BatchEvent`].
+#[derive(Debug)]
+pub(crate) enum What {
+    /// Its job has an id.
+    Submitted { job: String },
+    /// Something the user should read; it also goes into the launcher's log of the attempt.
+    Said(String),
+    /// Lines of the task's own log, each with its newline.
+    Lines { stream: Stream, lines: Vec<Vec<u8>> },
+    /// The submission was refused; nothing has run.
+    Refused(String),
+    /// It has ended, and all its lines were told.
+    Ended(Ended),
+    /// The run cannot go on.
+    Broken(anyhow::Error),
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    /// Exit code of the step, minus a signal; `None` when it is not known.
+    pub(crate) return_code: Option<i32>,
+    /// What went wrong, with its evidence and the fix; empty after a success.
+    pub(crate) explanation: String,
+}
+
+/// What containers of this run are told about where they are.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// How a container starts the bootstrap.
+    pub(crate) entry: Entry,
+    /// AWS_DEFAULT_REGION: the launcher's, as upstream passes it.
+    pub(crate) region: String,
+}
+
+/// What all parts of this module share.
+#[derive(Debug)]
+struct Shared {
+    plan: Arc<Plan>,
+    client: Client,
+    store: Arc<S3Store>,
+    known: Arc<KnownValues>,
+    watcher: Watcher,
+    entry: Entry,
+    region: String,
+    warned: RefCell<BTreeSet<String>>,
+    metadata_root: Option<PathBuf>,
+    events: mpsc::UnboundedSender<BatchEvent>,
+    cancelled: signal::Receiver<bool>,
+}
+
+impl Shared {
+    fn tell(&self, task: TaskKey, attempt: Attempt, what: What) {
+        // The driver is gone only when the engine ends.
+        let _ = self.events.send(BatchEvent {
+            task,
+            attempt,
+            what,
+        });
+    }
+
+    /// Says what a platform ignores, once per run and step.
+    fn warn_once(&self, launch: &Launch, warnings: &[Warning]) {
+        for warning in warnings {
+            let text = format!("Step {}: {warning}", launch.path.step);
+            if self.warned.borrow_mut().insert(text.clone()) {
+                self.tell(launch.task, launch.attempt, What::Said(text));
+            }
+        }
+    }
+}
+
+/// Batch, as the driver holds it.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    launches: mpsc::UnboundedSender<Launch>,
+    cancel: signal::Sender<bool>,
+}
+
+impl Batch {
+    /// Starts the submitter and the watcher of a run.
+    pub(crate) fn start(
+        plan: Arc<Plan>,
+        client: Client,
+        store: Arc<S3Store>,
+        known: Arc<KnownValues>,
+        place: Place,
+        events: mpsc::UnboundedSender<BatchEvent>,
+    ) -> Self {
+        let (launches, queue) = mpsc::unbounded_channel();
+        let (cancel, cancelled) = signal::channel(false);
+        let watcher = Watcher::start(client.clone(), Arc::clone(&store), Arc::clone(&plan));
+        let shared = Rc::new(Shared {
+            metadata_root: plan.metadata_root.as_ref().map(PathBuf::from),
+            plan,
+            client,
+            store,
+            known,
+            watcher,
+            entry: place.entry,
+            region: place.region,
+            warned: RefCell::default(),
+            events,
+            cancelled,
+        });
+        tokio::task::spawn_local(Submitter::new(shared).run(queue));
+        Self { launches, cancel }
+    }
+
+    /// Hands an attempt over.
+    pub(crate) fn launch(&self, launch: Launch) {
+        // The submitter ends only with this handle.
+        let _ = self.launches.send(launch);
+    }
+
+    /// Terminates every job of this run and submits nothing more. Each attempt still ends by a
+    /// [`What::Ended`].
+    pub(crate) fn cancel(&self) {
+        let _ = self.cancel.send(true);
+    }
+}

@@ -1,0 +1,161 @@
+//! From what the flow host prepared to what Batch and the container are told.
+
+use aws::batch::{JobQueue, QueueLookup};
+use compute::host::protocol::BatchCommand;
+use model::{
+    batch::{
+        JobDefinition, JobNameParts, JobRequest, Options, Resources, Share, TimeLimit, job_name,
+        spec_variables,
+    },
+    launch_record::SpecRange,
+    layout,
+    spec::{PackageRef, SPEC_VERSION, TaskSpec},
+};
+
+use super::{Launch, Shared, submit::Pending, watch::OutcomePlace};
+
+/// The bootstrap stops a step this much later than its `@timeout`, in seconds: after the alarm
+/// inside the task, before Batch.
+const BOOTSTRAP_GRACE: u64 = 60;
+
+/// What is known of a job before it has a name.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) queue: String,
+    pub(super) definition: String,
+    resources: Resources,
+    timeout_seconds: i32,
+    share: Option<Share>,
+}
+
+/// Resolves queue and definition; both are asked for once per run.
+pub(super) async fn job(shared: &Shared, launch: &Launch) -> anyhow::Result<Job> {
+    let options = Options::new(&launch.command.command_options);
+    let queue: JobQueue = shared
+        .client
+        .job_queue(options.queue().as_deref(), QueueLookup::Describe)
+        .await?;
+    let (definition, warnings) = JobDefinition::new(options, queue.platform, &shared.entry)?;
+    shared.warn_once(launch, &warnings);
+    let definition = shared.client.job_definition(&definition).await?;
+    let limit = time_limit(shared, launch)?;
+    Ok(Job {
+        share: queue
+            .has_scheduling_policy
+            .then(|| Share::of(user(&launch.command))),
+        queue: queue.name,
+        definition,
+        resources: Resources::new(options)?,
+        timeout_seconds: limit.attempt_duration_seconds(launch.path.step.as_str())?,
+    })
+}
+
+/// Name of the job that the record `seq` submits for this attempt.
+pub(super) fn name(shared: &Shared, pending: &Pending, seq: u64) -> String {
+    job_name(JobNameParts {
+        user: user(&pending.launch.command),
+        flow: &shared.plan.flow,
+        task: &pending.launch.path,
+        attempt: pending.launch.attempt,
+        seq,
+        root: &shared.plan.datastore.root,
+    })
+}
+
+impl Job {
+    pub(super) fn request(
+        self,
+        shared: &Shared,
+        launch: &Launch,
+        name: String,
+        record_key: &str,
+        range: &SpecRange,
+    ) -> JobRequest {
+        let address = shared.store.address().clone();
+        let mut environment = spec_variables(&address, record_key, range);
+        environment.push(("AWS_DEFAULT_REGION".to_owned(), shared.region.clone()));
+        if let Some(endpoint) = address.endpoint {
+            environment.push(("METAFLOW_S3_ENDPOINT_URL".to_owned(), endpoint));
+        }
+        let theirs = &launch.command.container.user_environment;
+        // What the user says wins over what we say.
+        environment.retain(|(name, _)| !theirs.contains_key(name));
+        environment.extend(
+            theirs
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+        JobRequest {
+            name,
+            queue: self.queue,
+            definition: self.definition,
+            parameters: launch.command.parameters.clone(),
+            tags: launch.command.tags.clone(),
+            command: None,
+            environment,
+            resources: self.resources,
+            timeout_seconds: self.timeout_seconds,
+            share: self.share,
+        }
+    }
+}
+
+/// What the container of an attempt is told.
+pub(super) fn spec(
+    shared: &Shared,
+    pending: &Pending,
+    place: OutcomePlace,
+) -> Result<TaskSpec, model::batch::options::OptionError> {
+    let Launch {
+        path,
+        attempt,
+        command,
+        ..
+    } = &pending.launch;
+    let plan = &shared.plan;
+    let container = &command.container;
+    Ok(TaskSpec {
+        version: SPEC_VERSION,
+        flow: plan.flow.clone(),
+        task: path.clone(),
+        attempt: *attempt,
+        launch: pending.number,
+        store: shared.store.address().clone(),
+        claim: layout::claim(&plan.flow, path, *attempt, pending.number),
+        outcome: layout::outcome(&plan.flow, &plan.run, place.seq, place.index),
+        package: PackageRef {
+            url: command.code.url.clone(),
+            sha256: command.code.sha256.clone(),
+            size: command.code.size,
+        },
+        prepare: container.prepare.clone(),
+        command: container.command.clone(),
+        shell: container.shell,
+        environment: container.environment.clone(),
+        install: container.install,
+        time_limit: match time_limit(shared, &pending.launch)? {
+            TimeLimit::Decorator(seconds) => seconds.saturating_add(BOOTSTRAP_GRACE),
+            TimeLimit::Default(seconds) => seconds,
+        },
+    })
+}
+
+fn time_limit(
+    shared: &Shared,
+    launch: &Launch,
+) -> Result<TimeLimit, model::batch::options::OptionError> {
+    let seconds = Options::new(&launch.command.command_options).run_time_limit()?;
+    let step = shared.plan.steps.get(&launch.path.step);
+    Ok(if step.is_some_and(|step| step.timeout) {
+        TimeLimit::Decorator(seconds)
+    } else {
+        TimeLimit::Default(seconds)
+    })
+}
+
+fn user(command: &BatchCommand) -> &str {
+    command
+        .parameters
+        .get("metaflow.user")
+        .map_or("", String::as_str)
+}

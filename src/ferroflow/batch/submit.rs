@@ -1,0 +1,238 @@
+//! Submitting: launch record, then SubmitJob (docs/launch-protocol.md, "Submitting").
+//!
+//! SubmitJob has no idempotency token. What is about to be submitted is therefore first written
+//! into the chain, and a container runs user code only after it has claimed its launch, so that
+//! a job that was submitted twice runs once.
+
+use std::{rc::Rc, time::Duration};
+
+use anyhow::{Context, anyhow};
+use aws::batch::SubmitError;
+use datastore::{ObjectStore, PutMode, PutOptions, PutOutcome};
+use model::{
+    Timestamp,
+    batch::{JobId, JobRequest},
+    launch_record::{self, Planned},
+    layout,
+};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{Launch, Shared, What, follow, request, watch::OutcomePlace};
+
+/// Attempts in one record: a record is written while earlier ones are still being submitted.
+const MAX_PER_RECORD: usize = 100;
+
+/// Pause before SubmitJob is tried again after a throttle; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a submission whose reply was lost is sent again.
+const MAX_RESENDS: u32 = 5;
+
+/// How long a job that may exist is looked for by its name: listings lag.
+const LOOKUP: Duration = Duration::from_secs(10);
+
+/// An attempt on its way to Batch, and how often it was decided to submit it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) launch: Launch,
+    pub(super) number: u32,
+}
+
+/// An attempt that a record names.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub(super) pending: Pending,
+    pub(super) request: JobRequest,
+    pub(super) place: OutcomePlace,
+}
+
+pub(super) struct Submitter {
+    shared: Rc<Shared>,
+    holder: String,
+    next_seq: u64,
+    again: mpsc::UnboundedSender<Pending>,
+    returned: mpsc::UnboundedReceiver<Pending>,
+}
+
+impl Submitter {
+    pub(super) fn new(shared: Rc<Shared>) -> Self {
+        let (again, returned) = mpsc::unbounded_channel();
+        Self {
+            shared,
+            holder: Uuid::new_v4().to_string(),
+            next_seq: 0,
+            again,
+            returned,
+        }
+    }
+
+    pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Launch>) {
+        loop {
+            let mut batch = Vec::new();
+            tokio::select! {
+                launch = queue.recv() => match launch {
+                    Some(launch) => batch.push(Pending { launch, number: 0 }),
+                    None => return,
+                },
+                Some(pending) = self.returned.recv() => batch.push(pending),
+            }
+            while batch.len() < MAX_PER_RECORD {
+                let Ok(launch) = queue.try_recv() else { break };
+                batch.push(Pending { launch, number: 0 });
+            }
+            self.submit(batch).await;
+        }
+    }
+
+    async fn submit(&mut self, batch: Vec<Pending>) {
+        let mut requested = Vec::new();
+        for pending in batch {
+            match request::job(&self.shared, &pending.launch).await {
+                Ok(job) => requested.push((pending, job)),
+                Err(error) => self.refuse(&pending.launch, &format!("{error:#}")),
+            }
+        }
+        if requested.is_empty() {
+            return;
+        }
+        let first = (requested[0].0.launch.task, requested[0].0.launch.attempt);
+        match self.record(requested).await {
+            Ok(recorded) => {
+                for one in recorded {
+                    let (shared, again) = (Rc::clone(&self.shared), self.again.clone());
+                    tokio::task::spawn_local(submit_one(shared, one, again));
+                }
+            }
+            Err(error) => self.shared.tell(first.0, first.1, What::Broken(error)),
+        }
+    }
+
+    /// Writes the next record of the chain. A record that is there already was written by
+    /// somebody else: this launcher no longer owns the run.
+    async fn record(
+        &mut self,
+        requested: Vec<(Pending, request::Job)>,
+    ) -> anyhow::Result<Vec<Recorded>> {
+        let (flow, run) = (&self.shared.plan.flow, &self.shared.plan.run);
+        let seq = self.next_seq;
+        let mut planned = Vec::with_capacity(requested.len());
+        let mut recorded = Vec::with_capacity(requested.len());
+        for (index, (pending, job)) in requested.into_iter().enumerate() {
+            let place = OutcomePlace {
+                seq,
+                index: index as u32,
+            };
+            let spec = request::spec(&self.shared, &pending, place)?;
+            let name = request::name(&self.shared, &pending, seq);
+            planned.push(Planned {
+                job_name: name.clone(),
+                queue: job.queue.clone(),
+                definition: job.definition.clone(),
+                key: pending.launch.task,
+                spec,
+            });
+            recorded.push((pending, job, name, place));
+        }
+        let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+        let (object, ranges) = launch_record::encode(seq, &self.holder, now, &planned)
+            .context("cannot write down what is to be submitted")?;
+        let key = layout::launch_record(flow, run, seq);
+        let options = PutOptions {
+            mode: PutMode::CreateOnly,
+            user_metadata: None,
+        };
+        let written = self
+            .shared
+            .store
+            .put(&key, object.clone().into(), options)
+            .await;
+        let written = written.with_context(|| format!("cannot write the launch record `{key}`"))?;
+        if written == PutOutcome::AlreadyExists && !self.is_mine(&key, &object).await? {
+            return Err(anyhow!(
+                "another launcher drives this run: it wrote the launch record `{key}`"
+            ));
+        }
+        self.next_seq += 1;
+        let recorded = recorded.into_iter().zip(ranges);
+        Ok(recorded
+            .map(|((pending, job, name, place), range)| Recorded {
+                request: job.request(&self.shared, &pending.launch, name, &key, &range),
+                pending,
+                place,
+            })
+            .collect())
+    }
+
+    /// A write whose reply was lost is found again as one's own.
+    async fn is_mine(&self, key: &str, object: &[u8]) -> anyhow::Result<bool> {
+        let there = self.shared.store.get(key).await?;
+        Ok(there.is_some_and(|there| there.body == object))
+    }
+
+    fn refuse(&self, launch: &Launch, why: &str) {
+        let what = What::Refused(why.to_owned());
+        self.shared.tell(launch.task, launch.attempt, what);
+    }
+}
+
+/// Submits one job and follows it to its end.
+async fn submit_one(shared: Rc<Shared>, recorded: Recorded, again: mpsc::UnboundedSender<Pending>) {
+    match obtain_job(&shared, &recorded).await {
+        Ok(Some(job)) => follow::follow(shared, recorded, job, again).await,
+        Ok(None) => follow::never_submitted(&shared, &recorded),
+        Err(why) => {
+            let launch = &recorded.pending.launch;
+            shared.tell(launch.task, launch.attempt, What::Refused(why));
+        }
+    }
+}
+
+/// Sends until there is an answer. `None`: the run was cancelled before a job can have existed.
+async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Result<Option<JobId>, String> {
+    let mut pause = FIRST_PAUSE;
+    let mut resends = 0;
+    loop {
+        // After a lost reply a job may exist: it is sought to its end even when cancelled.
+        if resends == 0 && *shared.cancelled.borrow() {
+            return Ok(None);
+        }
+        match shared.client.submit_job(&recorded.request).await {
+            Ok(job) => return Ok(Some(job)),
+            Err(SubmitError::Refused(why)) => return Err(why),
+            Err(SubmitError::Throttled) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(30));
+            }
+            Err(SubmitError::Unknown(why)) => {
+                tracing::warn!(why, job = recorded.request.name, "SubmitJob: no reply");
+                if let Some(job) = find_by_name(shared, recorded).await {
+                    return Ok(Some(job));
+                }
+                resends += 1;
+                if resends > MAX_RESENDS {
+                    return Err(format!("SubmitJob gave no answer {resends} times: {why}"));
+                }
+            }
+        }
+    }
+}
+
+/// Looks for a job whose submission was not answered. Only saves a twin: twins are harmless.
+async fn find_by_name(shared: &Shared, recorded: &Recorded) -> Option<JobId> {
+    let deadline = tokio::time::Instant::now() + LOOKUP;
+    loop {
+        let request = &recorded.request;
+        match shared.client.find_job(&request.queue, &request.name).await {
+            Ok(Some(job)) => return Some(job),
+            Ok(None) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::info!(%error, "cannot look for the job by its name");
+                return None;
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Following a task's own logs in the datastore while it runs. The container writes each log as
+//! one whole object again and again, so what is new is what lies behind the bytes seen so far.
+
+use std::time::Duration;
+
+use datastore::{AttemptRef, ObjectStore, StoreError, logs};
+use model::layout::Stream;
+
+/// The shortest and the longest pause between two looks, as upstream's `update_delay`
+/// (metaflow/mflog/__init__.py).
+const SHORTEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How far the two logs of an attempt have been read.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    stdout: Position,
+    stderr: Position,
+}
+
+#[derive(Debug, Default)]
+struct Position {
+    read: u64,
+    partial: Vec<u8>,
+}
+
+impl Tail {
+    /// The complete lines that are new, per stream.
+    pub(super) async fn read<S: ObjectStore>(
+        &mut self,
+        store: &S,
+        at: AttemptRef<'_>,
+    ) -> Result<Vec<(Stream, Vec<Vec<u8>>)>, StoreError> {
+        let (out, err) = tokio::join!(
+            self.stdout.read(store, at, Stream::Stdout),
+            self.stderr.read(store, at, Stream::Stderr)
+        );
+        Ok(vec![(Stream::Stdout, out?), (Stream::Stderr, err?)])
+    }
+
+    /// What is left without a newline at its end.
+    pub(super) fn rest(&mut self) -> Vec<(Stream, Vec<Vec<u8>>)> {
+        let mut rest = Vec::new();
+        for (stream, position) in [
+            (Stream::Stdout, &mut self.stdout),
+            (Stream::Stderr, &mut self.stderr),
+        ] {
+            if !position.partial.is_empty() {
+                rest.push((stream, vec![std::mem::take(&mut position.partial)]));
+            }
+        }
+        rest
+    }
+}
+
+impl Position {
+    async fn read<S: ObjectStore>(
+        &mut self,
+        store: &S,
+        at: AttemptRef<'_>,
+        stream: Stream,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let new = logs::read_task_log(store, at, stream, self.read).await?;
+        let new = new.unwrap_or_default();
+        self.read += new.len() as u64;
+        let mut lines = Vec::new();
+        for piece in new.split_inclusive(|b| *b == b'\n') {
+            self.partial.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                lines.push(std::mem::take(&mut self.partial));
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// How long to wait before the next look at the logs of a task that has run for `age`: often at
+/// first, when somebody is watching, seldom later. Upstream's curve begins at a quarter of a
+/// second for ten minutes, which is six requests per second and task.
+pub(super) fn delay(age: Duration) -> Duration {
+    (age / 20).clamp(SHORTEST, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_become_rare() {
+        assert_eq!(delay(Duration::ZERO), SHORTEST);
+        assert_eq!(delay(Duration::from_mins(1)), Duration::from_secs(3));
+        assert_eq!(delay(Duration::from_hours(2)), LONGEST);
+    }
+}

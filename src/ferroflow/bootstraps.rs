@@ -1,0 +1,97 @@
+//! The bootstrap binaries that go into containers: where they lie on this machine, and their way
+//! into the datastore.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use aws::s3::S3Store;
+use datastore::ObjectStore;
+use model::{batch::Entry, layout};
+use sha2::{Digest, Sha256};
+
+/// Name of the binary in its folder.
+const BINARY: &str = "ferroflow-bootstrap";
+
+/// Architectures as `uname -m` spells them, and the folders of their binaries.
+const ARCHITECTURES: [(&str, &str); 2] = [("x86_64", "linux-x86_64"), ("aarch64", "linux-aarch64")];
+
+/// Uploads what the datastore does not have yet and says how a container starts it.
+pub(crate) async fn provide(store: &S3Store) -> Result<Entry> {
+    let mut hashes = BTreeMap::new();
+    for (machine, binary) in found()? {
+        let content = fs::read(&binary)
+            .with_context(|| format!("cannot read the bootstrap `{}`", binary.display()))?;
+        let sha256 = hex::encode(Sha256::digest(&content));
+        let key = layout::bootstrap(&sha256);
+        let there = store.head(&key).await?;
+        if there.is_none_or(|info| info.size != content.len() as u64) {
+            store
+                .put(&key, content.into(), datastore::PutOptions::default())
+                .await?;
+        }
+        hashes.insert(machine, sha256);
+    }
+    let address = store.address();
+    let slash = if address.prefix.is_empty() { "" } else { "/" };
+    let folder = layout::BOOTSTRAP_FOLDER;
+    let url = format!("s3://{}/{}{slash}{folder}", address.bucket, address.prefix);
+    Ok(Entry {
+        command: bootstrap::ENTRY_COMMAND.map(str::to_owned).to_vec(),
+        environment: vec![
+            (
+                bootstrap::variable::STUB.to_owned(),
+                bootstrap::STUB.to_owned(),
+            ),
+            (bootstrap::variable::URL.to_owned(), url),
+            (
+                bootstrap::variable::SHA256.to_owned(),
+                serde_json::to_string(&hashes)?,
+            ),
+        ],
+    })
+}
+
+/// The binaries of this installation.
+fn found() -> Result<Vec<(&'static str, PathBuf)>> {
+    let folders = folders();
+    let mut found = Vec::new();
+    for (machine, folder) in ARCHITECTURES {
+        let here = folders.iter().map(|base| base.join(folder).join(BINARY));
+        if let Some(binary) = here.into_iter().find(|path| path.is_file()) {
+            found.push((machine, binary));
+        }
+    }
+    if found.is_empty() {
+        let tried: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
+        bail!(
+            "the bootstrap for containers is not installed (looked in: {})\nhint: install ferroflow by `pip install`, or set FERROFLOW_BOOTSTRAP_DIR",
+            tried.join(", ")
+        );
+    }
+    Ok(found)
+}
+
+/// FERROFLOW_BOOTSTRAP_DIR; else the package data of the wheel that this program belongs to.
+fn folders() -> Vec<PathBuf> {
+    if let Some(named) = env::var_os("FERROFLOW_BOOTSTRAP_DIR") {
+        return vec![PathBuf::from(named)];
+    }
+    let exe = env::current_exe()
+        .and_then(fs::canonicalize)
+        .unwrap_or_default();
+    let Some(prefix) = exe.parent().and_then(Path::parent) else {
+        return Vec::new();
+    };
+    let libraries = fs::read_dir(prefix.join("lib"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    libraries
+        .map(|library| library.path().join("site-packages/ferroflow/_bootstrap"))
+        .filter(|folder| folder.is_dir())
+        .collect()
+}

@@ -1,0 +1,91 @@
+//! `ferroflow package`: makes a code package of what the flow host has listed (`python/ferroflow/package.py`).
+
+use std::{fs, io, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use datastore::package::{self, Cache, Member, Package, PackageError, Source};
+use model::exit_code;
+use serde::Deserialize;
+
+use crate::host_files;
+
+/// Standard input: what to pack. Standard output has the answer, the JSON form of [`Package`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    members: Vec<Listed>,
+    /// Where to put a copy of the archive; `path` of the answer is then this.
+    output: Option<PathBuf>,
+}
+
+/// A member: `{"name", "path"}` is a file, `{"name", "data"}` is content in hexadecimal.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Listed {
+    File { name: String, path: PathBuf },
+    Data { name: String, data: String },
+}
+
+impl TryFrom<Listed> for Member {
+    type Error = anyhow::Error;
+
+    fn try_from(listed: Listed) -> Result<Self> {
+        Ok(match listed {
+            Listed::File { name, path } => Member {
+                name,
+                source: Source::File(path),
+            },
+            Listed::Data { name, data } => {
+                let data = hex::decode(data)
+                    .with_context(|| format!("the data of `{name}` is not hexadecimal"))?;
+                Member {
+                    name,
+                    source: Source::Data(data),
+                }
+            }
+        })
+    }
+}
+
+pub(crate) fn run() -> Result<ExitCode> {
+    let request: Request = serde_json::from_reader(io::stdin().lock())
+        .context("standard input does not list what to pack")?;
+    let members = request
+        .members
+        .into_iter()
+        .map(Member::try_from)
+        .collect::<Result<Vec<_>>>()?;
+    let made = match package::make(&members, &caches()) {
+        Ok(package) => package,
+        Err(error) => return Ok(explain(error)),
+    };
+    let package = match request.output {
+        Some(output) => copied(made, output)?,
+        None => made,
+    };
+    println!("{}", serde_json::to_string(&package)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn caches() -> Vec<Cache> {
+    let folders = host_files::cache_folders().into_iter();
+    folders
+        .map(|folder| Cache::new(folder.join("packages")))
+        .collect()
+}
+
+fn copied(package: Package, output: PathBuf) -> Result<Package> {
+    fs::copy(&package.path, &output)
+        .with_context(|| format!("cannot write `{}`", output.display()))?;
+    Ok(Package {
+        path: output,
+        ..package
+    })
+}
+
+/// The text becomes that of Python's exception, so it goes without our name.
+fn explain(error: PackageError) -> ExitCode {
+    let hint = error.hint();
+    eprintln!("{:#}\nhint: {hint}", anyhow::Error::from(error));
+    ExitCode::from(exit_code::FAILURE as u8)
+}

@@ -1,0 +1,113 @@
+//! Attempts on AWS Batch, as the driver sees them: words for the console, lines for the log, and
+//! an end.
+
+use compute::host::protocol::{BatchCommand, FinishOutcome, Prepared};
+use datastore::ObjectStore;
+use model::{Attempt, TaskKey, layout::Stream};
+use scheduler::{Event, FailureClass, Outcome};
+
+use super::{Driver, running::Running};
+use crate::{
+    batch::{BatchEvent, Ended, Launch, What},
+    report::{LogLine, Tone},
+};
+
+impl<S: ObjectStore + 'static> Driver<S> {
+    /// Hands an attempt to Batch.
+    pub(super) fn start_batch(
+        &mut self,
+        task: TaskKey,
+        attempt: Attempt,
+        prepared: Prepared,
+        command: Box<BatchCommand>,
+    ) {
+        let path = self.path(self.step(task), prepared.task_id);
+        let Some(batch) = &self.batch else {
+            let message = "a step asks for AWS Batch, but the datastore is not on S3".to_owned();
+            self.host_failure
+                .get_or_insert(FinishOutcome::InternalError { message });
+            return self.handle(Event::LaunchFailed { task, attempt });
+        };
+        batch.launch(Launch {
+            task,
+            path: path.clone(),
+            attempt,
+            command,
+        });
+        let head = format!("[{path}] ");
+        self.say_start(task, attempt, &head);
+        let running = Running::new(path, head, self.plan.limits.max_log_size);
+        self.attempts.insert((task, attempt), running);
+    }
+
+    pub(super) fn on_batch(&mut self, event: BatchEvent) -> anyhow::Result<()> {
+        let key = (event.task, event.attempt);
+        match event.what {
+            What::Submitted { job } => {
+                tracing::info!(task = %event.task, attempt = %event.attempt, job, "submitted");
+            }
+            What::Said(text) => self.chatter(key, &text),
+            What::Lines { stream, lines } => self.task_lines(key, stream, &lines),
+            What::Refused(why) => self.on_refused(key, &why),
+            What::Ended(ended) => self.on_batch_ended(key, ended),
+            What::Broken(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// A line of the launcher about a job: shown, and stored as upstream stores what its own
+    /// launching process prints.
+    fn chatter(&mut self, key: (TaskKey, Attempt), text: &str) {
+        if let Some(running) = self.attempts.get_mut(&key) {
+            let line = running
+                .log
+                .process_line(Stream::Stderr, format!("{text}\n").as_bytes());
+            self.console
+                .line(line.at, &running.head, Tone::User, &line.text);
+        }
+    }
+
+    fn task_lines(&mut self, key: (TaskKey, Attempt), stream: Stream, lines: &[Vec<u8>]) {
+        let Some(running) = self.attempts.get_mut(&key) else {
+            return;
+        };
+        for line in lines {
+            let LogLine { at, text } = running.log.process_line(stream, line);
+            self.console.line(at, &running.head, Tone::User, &text);
+        }
+    }
+
+    /// A refused submission is what upstream answers with exit code 202: the task is dropped, and
+    /// other branches go on.
+    fn on_refused(&mut self, key: (TaskKey, Attempt), why: &str) {
+        self.chatter(
+            key,
+            &format!("The task could not be submitted to AWS Batch: {why}"),
+        );
+        self.system_log_line(key, Stream::Stderr, "Task failed.");
+        self.say(Tone::System, "This failed task will not be retried.");
+        let outcome = Outcome::Failed(FailureClass::NoRetry);
+        self.settle(key, outcome, model::exit_code::DISALLOW_RETRY);
+    }
+
+    fn on_batch_ended(&mut self, key: (TaskKey, Attempt), ended: Ended) {
+        self.say_flushing();
+        let Ended {
+            outcome,
+            return_code,
+            explanation,
+        } = ended;
+        if let Outcome::Succeeded(transition) = &outcome {
+            self.chatter(key, "Task finished with exit code 0.");
+            self.tell_success(key, transition);
+        } else {
+            self.chatter(key, &explanation);
+            self.system_log_line(key, Stream::Stderr, "Task failed.");
+            if matches!(outcome, Outcome::Failed(FailureClass::NoRetry)) {
+                self.say(Tone::System, "This failed task will not be retried.");
+            }
+        }
+        let return_code = return_code.unwrap_or(model::exit_code::FAILURE);
+        self.settle(key, outcome, return_code);
+    }
+}
