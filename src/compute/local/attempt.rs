@@ -16,7 +16,7 @@ use nix::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 
 use super::platform;
@@ -80,6 +80,7 @@ pub enum LocalEvent {
 pub struct LocalCompute {
     running: HashMap<(TaskKey, Attempt), Process>,
     events: mpsc::Sender<LocalEvent>,
+    killed: watch::Sender<bool>,
 }
 
 impl LocalCompute {
@@ -88,6 +89,7 @@ impl LocalCompute {
         Self {
             running: HashMap::new(),
             events,
+            killed: watch::Sender::new(false),
         }
     }
 
@@ -121,6 +123,7 @@ impl LocalCompute {
             spec.task,
             spec.attempt,
             self.events.clone(),
+            self.killed.subscribe(),
         ));
         Ok(process)
     }
@@ -130,8 +133,12 @@ impl LocalCompute {
         self.running.remove(&(task, attempt));
     }
 
-    /// Sends a signal to the process group of every running attempt.
+    /// Sends a signal to the process group of every running attempt. After SIGKILL nobody waits
+    /// for what a process outside the groups may still write.
     pub fn signal_all(&self, signal: Signal) {
+        if signal == Signal::SIGKILL {
+            self.killed.send_replace(true);
+        }
         for process in self.running.values() {
             // An attempt that has just ended is not an error.
             let _ = killpg(Pid::from_raw(process.pid.cast_signed()), signal);
@@ -183,6 +190,7 @@ async fn supervise(
     task: TaskKey,
     attempt: Attempt,
     events: mpsc::Sender<LocalEvent>,
+    mut killed: watch::Receiver<bool>,
 ) {
     // Held open, because upstream never closes it.
     let _stdin = child.stdin.take();
@@ -196,7 +204,10 @@ async fn supervise(
     let (mut out, mut err) = (lines(Stream::Stdout), lines(Stream::Stderr));
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out_buffer, mut err_buffer) = (vec![0; READ_SIZE], vec![0; READ_SIZE]);
-    let status = loop {
+    let mut status = None;
+    // As upstream, which takes the end of a stream for the end of the attempt: what a process left
+    // behind writes still belongs to the task (metaflow/procpoll.py).
+    while status.is_none() || (stdout.is_some() && stderr.is_some() && !*killed.borrow()) {
         tokio::select! {
             read = read_some(&mut stdout, &mut out_buffer) => match read {
                 Some(n) => out.push(&out_buffer[..n]).await,
@@ -206,14 +217,15 @@ async fn supervise(
                 Some(n) => err.push(&err_buffer[..n]).await,
                 None => stderr = None,
             },
-            status = child.wait() => break status,
+            ended = child.wait(), if status.is_none() => status = Some(ended),
+            _ = killed.changed() => {}
         }
-    };
+    }
     drain(stdout, &mut out, &mut out_buffer).await;
     drain(stderr, &mut err, &mut err_buffer).await;
     out.flush().await;
     err.flush().await;
-    let return_code = status.map_or(-1, return_code);
+    let return_code = status.and_then(Result::ok).map_or(-1, return_code);
     let _ = events
         .send(LocalEvent::Ended {
             task,
@@ -237,8 +249,8 @@ async fn read_some<R: AsyncRead + Unpin>(
     }
 }
 
-/// Reads what a process left in its pipe. A process that it started may keep the pipe open, so
-/// the end of the stream cannot be waited for; but what the ended process wrote is in the pipe.
+/// Reads what is left in the pipe of an ended attempt. Some process may keep it open, so its end
+/// is not waited for; but what the ended one wrote is in it.
 async fn drain<R: AsFd>(stream: Option<R>, lines: &mut Lines, buffer: &mut [u8]) {
     let Some(stream) = stream else { return };
     loop {

@@ -95,11 +95,20 @@ async fn nothing_is_lost_of_a_large_output() {
 }
 
 #[tokio::test]
-async fn a_process_left_behind_does_not_hold_the_end_back() {
-    let started = std::time::Instant::now();
-    let told = run(shell("sleep 30 & echo done")).await;
-    assert_eq!(told.stdout, b"done\n");
-    assert!(started.elapsed() < DEADLINE);
+async fn what_a_process_left_behind_says_belongs_to_the_task() {
+    let told = run(shell("(sleep 0.3; echo late) & echo done")).await;
+    assert_eq!(told.stdout, b"done\nlate\n");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_process_left_behind_once_all_are_killed() {
+    let (sender, mut events) = mpsc::channel(4);
+    let mut local = LocalCompute::new(sender);
+    local.launch(&shell("setsid sleep 60 & echo done")).unwrap();
+    let first = tokio::time::timeout(DEADLINE, events.recv()).await;
+    assert!(matches!(first, Ok(Some(LocalEvent::Line { .. }))));
+    local.signal_all(Signal::SIGKILL);
+    finish(&mut events).await;
 }
 
 #[tokio::test]
