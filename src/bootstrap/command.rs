@@ -4,6 +4,10 @@ use std::path::Path;
 
 use model::spec::TaskSpec;
 
+/// What upstream's own bootstrap commands expect of the shell around them
+/// (metaflow/mflog/__init__.py, `export_mflog_env_vars`): logs are taken care of here.
+const SHELL_FUNCTIONS: &str = "mflog() { echo \"$@\"; } && flush_mflogs() { :; }";
+
 /// Characters that end or join commands in bash. What has one is not simply `exec`ed.
 const OPERATORS: [char; 6] = [';', '&', '|', '<', '>', '\n'];
 
@@ -28,8 +32,10 @@ impl StepCommand {
                 is_prepared,
             };
         }
-        let mut parts = spec.prepare.clone();
+        let mut parts = Vec::new();
         if is_prepared {
+            parts.push(SHELL_FUNCTIONS.to_owned());
+            parts.extend(spec.prepare.iter().cloned());
             parts.push(format!(": >{}", quote(&prepared.to_string_lossy())));
         }
         let mut argv = vec![bash.to_owned(), "-c".to_owned()];
@@ -124,12 +130,13 @@ mod tests {
 
     #[test]
     fn preparation_comes_first_in_the_same_shell() {
+        let script = r#"export A=1 && true && : >'/p/it'\''s' && exec "$@""#;
         assert_eq!(
             argv(&["export A=1", "true"], &["p", "x y"], false),
             [
                 "bash",
                 "-c",
-                r#"export A=1 && true && : >'/p/it'\''s' && exec "$@""#,
+                &format!("{SHELL_FUNCTIONS} && {script}"),
                 "bash",
                 "p",
                 "x y"
@@ -137,7 +144,7 @@ mod tests {
         );
         assert_eq!(
             argv(&["true"], &["p", "x"], true)[2],
-            r"true && : >'/p/it'\''s' && exec p x"
+            format!(r"{SHELL_FUNCTIONS} && true && : >'/p/it'\''s' && exec p x")
         );
     }
 }

@@ -33,7 +33,7 @@ struct Uploads {
     store: Store,
     console: Arc<Console>,
     logs: Vec<(Arc<Log>, String)>,
-    uploaded: Vec<u64>,
+    uploaded: Vec<Option<u64>>,
     has_complained: bool,
 }
 
@@ -52,7 +52,7 @@ impl Uploader {
                 .iter()
                 .map(|log| (Arc::clone(log), key(spec, log.stream())))
                 .collect(),
-            uploaded: vec![0; logs.len()],
+            uploaded: vec![None; logs.len()],
             has_complained: false,
         };
         let (orders, received) = channel();
@@ -102,14 +102,14 @@ impl Uploads {
     fn upload(&mut self) -> Result<(), S3Error> {
         let mut result = Ok(());
         for ((log, key), uploaded) in self.logs.iter().zip(&mut self.uploaded) {
-            if log.size() == *uploaded {
+            if Some(log.size()) == *uploaded {
                 continue;
             }
             let Ok(snapshot) = log.snapshot() else {
                 continue;
             };
             match self.store.put(key, &snapshot, Patience::UntilLastCall) {
-                Ok(()) => *uploaded = crate::s3::Payload::size(&snapshot),
+                Ok(()) => *uploaded = Some(crate::s3::Payload::size(&snapshot)),
                 Err(error) => result = Err(error),
             }
         }

@@ -58,7 +58,7 @@ def fetch(wanted):
     if not url:
         url = "s3." + region + ".amazonaws.com" + (".cn" if region[:3] == "cn-" else "")
         url = "https://" + ("" if "." in bucket else bucket + ".") + url
-    url = urllib.parse.urlsplit(url.rstrip("/") + urllib.parse.quote(path, safe="/-_.~"))
+    url = urllib.parse.urlsplit(url.rstrip("/") + urllib.parse.quote(os.fsencode(path), safe="/-_.~"))
     key, secret, token = credentials()
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     headers = {"host": url.netloc, "x-amz-content-sha256": sha256(b""), "x-amz-date": now}

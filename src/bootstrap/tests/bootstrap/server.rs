@@ -41,14 +41,14 @@ pub(crate) struct Seen {
     pub(crate) status: u16,
 }
 
-/// The headers that a request needs, and the body it then gets.
-type PlainAnswer = (Vec<(String, String)>, String);
+/// The headers that a request needs, and the answer.
+type Plain = (Vec<(String, String)>, String);
 
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Vec<u8>>,
     /// Answers to requests that are not S3's: by method and path, the headers they need.
-    plain: BTreeMap<(String, String), PlainAnswer>,
+    plain: BTreeMap<(String, String), Plain>,
     faults: Vec<(String, String, u32, Fault)>,
     seen: Vec<Seen>,
 }
