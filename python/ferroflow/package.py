@@ -128,8 +128,9 @@ class _Later:
             )
         except OSError as error:
             return self._without_binary(str(error))
-        if made.returncode == EXPLAINED:
-            raise _failed(made.stderr.decode("utf-8", "replace").strip())
+        explanation = made.stderr.decode("utf-8", "replace").strip()
+        if made.returncode == EXPLAINED and explanation:
+            raise _failed(explanation)
         if made.returncode != 0:
             return self._without_binary("%s %s" % (self._binary, describe_status(made.returncode)))
         return Archive.opened(json.loads(made.stdout.decode("utf-8")))

@@ -12,7 +12,11 @@ import tarfile
 import unittest
 
 from fake_aws import FakeAws
-from support import FAKE_ENGINE, HERE, FlowCase
+from support import FAKE_ENGINE, HERE, PYTHON_DIR, FlowCase
+
+sys.path.insert(0, PYTHON_DIR)
+
+from ferroflow.package import Archive
 
 BINARY = os.environ.get("FERROFLOW_TEST_BIN")
 LOOK = os.path.join(HERE, "look_at_package.py")
@@ -203,14 +207,12 @@ class When(PackageCase):
         self.look(*args, **changes)
         (name,) = self.cached()
         path = os.path.join(self.folder, "cache", "ferroflow", "packages", name)
-        # Only entries of files that were left alone for a while are found again: make it one by its name.
         with open(path, "r+b") as f:
             f.seek(100)
             f.write(b"damage")
-        from ferroflow.package import Archive
-
         sha1, sha256, size = name[: -len(".tgz")].split("-")[1:]
         archive = Archive.opened({"path": path, "sha1": sha1, "sha256": sha256, "size": int(size)})
+        self.addCleanup(archive.file.close)
         with self.assertRaisesRegex(Exception, "damaged"):
             archive._verify()
         self.assertFalse(os.path.exists(path))
@@ -221,9 +223,9 @@ class When(PackageCase):
         code = (
             "from metaflow import Run, namespace; namespace(None)\n"
             "code = Run('SampleFlow/%s').code\n"
-            "print(code.info['script'], 'class SampleFlow' in code.flowspec, len(code.tarball.getnames()))\n"
+            "print(code.info['script'], b'class SampleFlow' in code.flowspec, len(code.tarball.getnames()))\n"
             "print(code.path)\n"
-            "import os; print(sorted(os.listdir(code.extract().name)))"
+            "import os; folder = code.extract(); print(sorted(os.listdir(folder.name)))"
         ) % self.read("run-id").decode().strip()
         result = self.python("-c", code)
         self.assertEqual(result.status, 0, result.all)

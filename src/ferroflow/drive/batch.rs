@@ -6,7 +6,10 @@ use datastore::ObjectStore;
 use model::{Attempt, TaskKey, layout::Stream};
 use scheduler::{Event, FailureClass, Outcome};
 
-use super::{Driver, running::Running};
+use super::{
+    Driver,
+    running::{Place, Running},
+};
 use crate::{
     batch::{BatchEvent, Ended, Launch, What},
     report::{LogLine, Tone},
@@ -34,7 +37,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
             attempt,
             command,
         });
-        let head = format!("[{path}] ");
+        // Upstream names the process that launches the job; here that is this one.
+        let head = format!("[{path} (pid {})] ", std::process::id());
         self.say_start(task, attempt, &head);
         let running = Running::new(path, head, self.plan.limits.max_log_size);
         self.attempts.insert((task, attempt), running);
@@ -45,6 +49,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
         match event.what {
             What::Submitted { job } => {
                 tracing::info!(task = %event.task, attempt = %event.attempt, job, "submitted");
+                if let Some(running) = self.attempts.get_mut(&key) {
+                    running.place = Place::Batch { job };
+                }
             }
             What::Said(text) => self.chatter(key, &text),
             What::Lines { stream, lines } => self.task_lines(key, stream, &lines),
@@ -61,9 +68,17 @@ impl<S: ObjectStore + 'static> Driver<S> {
         if let Some(running) = self.attempts.get_mut(&key) {
             let line = running
                 .log
-                .process_line(Stream::Stderr, format!("{text}\n").as_bytes());
+                .process_line(Stream::Stdout, format!("{text}\n").as_bytes());
             self.console
                 .line(line.at, &running.head, Tone::User, &line.text);
+        }
+    }
+
+    /// Upstream puts the job in front of what it says about it.
+    fn with_job(&self, key: (TaskKey, Attempt), text: &str) -> String {
+        match self.attempts.get(&key).map(|running| &running.place) {
+            Some(Place::Batch { job }) => format!("[{job}] {text}"),
+            Some(Place::Here) | None => text.to_owned(),
         }
     }
 
@@ -98,10 +113,12 @@ impl<S: ObjectStore + 'static> Driver<S> {
             explanation,
         } = ended;
         if let Outcome::Succeeded(transition) = &outcome {
-            self.chatter(key, "Task finished with exit code 0.");
+            let text = self.with_job(key, "Task finished with exit code 0.");
+            self.chatter(key, &text);
             self.tell_success(key, transition);
         } else {
-            self.chatter(key, &explanation);
+            let text = self.with_job(key, &explanation);
+            self.chatter(key, &text);
             self.system_log_line(key, Stream::Stderr, "Task failed.");
             if matches!(outcome, Outcome::Failed(FailureClass::NoRetry)) {
                 self.say(Tone::System, "This failed task will not be retried.");

@@ -70,7 +70,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         );
         for key in &running {
             for stream in [Stream::Stderr, Stream::Stdout] {
-                self.system_log_line(*key, stream, "[KILLED BY ORCHESTRATOR]");
+                self.system_log_line(*key, stream, "[KILLED BY ORCHESTRATOR]\n");
             }
             if let Some(attempt) = self.attempts.get_mut(key) {
                 attempt.cleaned = true;

@@ -10,6 +10,18 @@ use scheduler::Outcome;
 use super::{Driver, Happening};
 use crate::report::{TaskLog, Tone};
 
+/// Where an attempt runs, as far as the console tells.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// On this machine, or not submitted yet.
+    Here,
+    /// In a job.
+    Batch {
+        /// Its id.
+        job: String,
+    },
+}
+
 /// A running attempt.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -17,6 +29,7 @@ pub(super) struct Running {
     /// What begins its console lines.
     pub(super) head: String,
     pub(super) log: TaskLog,
+    pub(super) place: Place,
     /// The run ended while the attempt was running.
     pub(super) cleaned: bool,
     /// It was killed by us.
@@ -29,6 +42,7 @@ impl Running {
             path,
             head,
             log: TaskLog::new(max_log_size),
+            place: Place::Here,
             cleaned: false,
             killed: false,
         }

@@ -58,9 +58,10 @@ impl TaskLog {
         }
     }
 
-    /// Adds a line of the launcher's own. The size limit does not apply to it.
+    /// Adds words of the launcher's own, as they are: upstream ends the last one, "Task failed.",
+    /// without a newline. The size limit does not apply to them.
     pub(crate) fn system_line(&mut self, stream: Stream, text: &str) -> LogLine {
-        self.plain(stream, format!("{text}\n").as_bytes(), Owner::Launcher)
+        self.plain(stream, text.as_bytes(), Owner::Launcher)
     }
 
     /// The bytes to store.
@@ -147,7 +148,7 @@ mod tests {
         let (out, err) = log.into_bytes();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.matches("[TRUNCATED").count(), 1);
-        assert!(text.ends_with("]the end\n"));
+        assert!(text.ends_with("]the end"));
         assert!(err.is_empty());
     }
 
