@@ -1,0 +1,44 @@
+"""Two tasks that wait until a test lets them go or ends them; each leaves its process id in a shared folder."""
+
+import os
+import signal
+import time
+
+from metaflow import FlowSpec, step
+
+SHARED = os.environ["TEST_SHARED"]
+DEADLINE = 120
+
+
+class BlocksFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = [0, 1]
+        self.next(self.block, foreach="items")
+
+    @step
+    def block(self):
+        if os.environ.get("IGNORE_SIGNALS"):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        path = os.path.join(SHARED, "task-%d" % self.index)
+        with open(path + ".new", "w") as f:
+            f.write(str(os.getpid()))
+        os.rename(path + ".new", path)
+        print("blocking", flush=True)
+        limit = time.monotonic() + DEADLINE
+        while not os.path.exists(os.path.join(SHARED, "release")) and time.monotonic() < limit:
+            time.sleep(0.02)
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+
+if __name__ == "__main__":
+    BlocksFlow()

@@ -1,0 +1,60 @@
+//! What the black-box tests share: an interpreter with upstream Metaflow, folders to run flows in, processes that are
+//! watched. Tests wait for conditions, with deadlines, and leave no process behind.
+
+#![allow(
+    dead_code,
+    reason = "each test target uses its own part of this module"
+)]
+
+pub(crate) mod lab;
+pub(crate) mod processes;
+pub(crate) mod python;
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a condition may take to come true on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
+
+/// The launcher under test.
+pub(crate) const FERROFLOW: &str = env!("CARGO_BIN_EXE_ferroflow");
+
+/// The folder `tests`.
+pub(crate) fn tests_folder() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests"].iter().collect()
+}
+
+/// Runs a case of `tests/compare/cases.py` by upstream and by Ferroflow; panics with the differences.
+pub(crate) fn compare(case: &str) {
+    let (same, output) = run_pair(FERROFLOW.as_ref(), &[case]);
+    assert!(same, "upstream and Ferroflow differ in {case}\n{output}");
+}
+
+/// The comparison tool with `launcher` under test: whether both sides were the same, and what it printed.
+pub(crate) fn run_pair(launcher: &std::path::Path, args: &[&str]) -> (bool, String) {
+    let output = Command::new(python::with_metaflow())
+        .arg(tests_folder().join("compare/run_pair.py"))
+        .args(args)
+        .env("FERROFLOW_BIN", launcher)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the comparison tool starts");
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+/// Waits until `condition` holds.
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let limit = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < limit, "gave up waiting for {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

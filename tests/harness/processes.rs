@@ -1,0 +1,39 @@
+//! Processes as Linux shows them in /proc.
+
+use std::{fs, path::Path};
+
+/// Whether a process runs; one that has ended and was not waited for does not.
+pub(crate) fn alive(pid: i32) -> bool {
+    matches!(stat(pid), Some((state, _)) if state != 'Z' && state != 'X')
+}
+
+/// The engine that a flow host started.
+pub(crate) fn engine_of(host: i32) -> Option<i32> {
+    all().find(|&pid| {
+        let mine = matches!(stat(pid), Some((_, parent)) if parent == host);
+        mine && command_line(pid).iter().any(|word| word == "engine")
+    })
+}
+
+fn all() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc")
+        .expect("/proc can be listed")
+        .flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// State and parent. The name, which may contain anything, ends at the last parenthesis.
+fn stat(pid: i32) -> Option<(char, i32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+fn command_line(pid: i32) -> Vec<String> {
+    let bytes =
+        fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).unwrap_or_default();
+    let words = bytes.split(|&b| b == 0);
+    words
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect()
+}
