@@ -3,7 +3,7 @@
 
 use compute::host::protocol::{BatchCommand, FinishOutcome, Prepared};
 use datastore::ObjectStore;
-use model::{Attempt, TaskKey, layout::Stream};
+use model::{Attempt, TaskKey, layout::Stream, mflog};
 use scheduler::{Event, FailureClass, Outcome};
 
 use super::{
@@ -42,6 +42,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.say_start(task, attempt, &head);
         let running = Running::new(path, head, self.plan.limits.max_log_size);
         self.attempts.insert((task, attempt), running);
+        if attempt.0 > 0 {
+            self.tell_pause((task, attempt));
+        }
     }
 
     pub(super) fn on_batch(&mut self, event: BatchEvent) -> anyhow::Result<()> {
@@ -62,6 +65,22 @@ impl<S: ObjectStore + 'static> Driver<S> {
         Ok(())
     }
 
+    /// Upstream says so before each retry, on standard error, and stores it with the retry.
+    fn tell_pause(&mut self, key: (TaskKey, Attempt)) {
+        let step = self.step(key.0);
+        let minutes = self
+            .plan
+            .steps
+            .get(step)
+            .map_or(0, |step| step.retry.minutes_between);
+        let text = format!("Sleeping {minutes} minutes before the next AWS Batch retry\n");
+        if let Some(running) = self.attempts.get_mut(&key) {
+            let line = running.log.process_line(Stream::Stderr, text.as_bytes());
+            self.console
+                .line(line.at, &running.head, Tone::User, &line.text);
+        }
+    }
+
     /// A line of the launcher about a job: shown, and stored as upstream stores what its own
     /// launching process prints.
     fn chatter(&mut self, key: (TaskKey, Attempt), text: &str) {
@@ -76,10 +95,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     /// Upstream puts the job in front of what it says about it.
     fn with_job(&self, key: (TaskKey, Attempt), text: &str) -> String {
-        match self.attempts.get(&key).map(|running| &running.place) {
-            Some(Place::Batch { job }) => format!("[{job}] {text}"),
-            Some(Place::Here) | None => text.to_owned(),
-        }
+        let place = self.attempts.get(&key).map(|running| &running.place);
+        place.map_or_else(|| text.to_owned(), |place| place.with_job(text))
     }
 
     fn task_lines(&mut self, key: (TaskKey, Attempt), stream: Stream, lines: &[Vec<u8>]) {
@@ -88,7 +105,16 @@ impl<S: ObjectStore + 'static> Driver<S> {
         };
         for line in lines {
             let LogLine { at, text } = running.log.process_line(stream, line);
-            self.console.line(at, &running.head, Tone::User, &text);
+            // With the job in front, what the line begins with is not stripped.
+            let text = mflog::parse(line).map_or(text, |parsed| {
+                String::from_utf8_lossy(parsed.message.trim_ascii_end()).into_owned()
+            });
+            self.console.line(
+                at,
+                &running.head,
+                Tone::User,
+                &running.place.with_job(&text),
+            );
         }
     }
 

@@ -22,6 +22,16 @@ pub(super) enum Place {
     },
 }
 
+impl Place {
+    /// The text with the job in front, as upstream shows what a job says.
+    pub(super) fn with_job(&self, text: &str) -> String {
+        match self {
+            Self::Batch { job } => format!("[{job}] {text}"),
+            Self::Here => text.to_owned(),
+        }
+    }
+}
+
 /// A running attempt.
 #[derive(Debug)]
 pub(super) struct Running {
