@@ -1,0 +1,1 @@
+//! The CloudWatch Logs API, as far as logs of jobs need it.
