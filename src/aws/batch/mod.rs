@@ -1,6 +1,6 @@
 //! AWS Batch: one file per API action, all behind [`Client`].
 //!
-//! Each action has its own token bucket ([`rate`]). Reads and TerminateJob are tried again when
+//! Each action has its own token bucket (`rate.rs`). Reads and TerminateJob are tried again when
 //! that may help; SubmitJob never is, because a lost reply may have made a job.
 
 mod client;

@@ -4,7 +4,10 @@ use tokio::process::Command;
 
 /// Makes the child the leader of its own process group, and on Linux lets the kernel kill it when
 /// the engine dies. Elsewhere the child outlives a killed engine until it next writes to its pipe.
-#[expect(unsafe_code, reason = "pre_exec is unsafe; prctl is async-signal-safe")]
+#[cfg_attr(
+    target_os = "linux",
+    expect(unsafe_code, reason = "pre_exec is unsafe; prctl is async-signal-safe")
+)]
 pub(super) fn own_group_and_parent_death(command: &mut Command) {
     command.process_group(0);
     #[cfg(target_os = "linux")]
