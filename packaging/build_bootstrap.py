@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Builds the bootstrap binaries that go into containers.
 
-    build_bootstrap.py OUT        makes OUT/linux-x86_64/ferroflow-bootstrap and, where it can, OUT/linux-aarch64/…
+    build_bootstrap.py OUT        makes OUT/linux-x86_64/ferroflow-bootstrap and OUT/linux-aarch64/…
 
-Targets, in this order: the musl target when it is installed or rustup can add it; for x86_64 else a glibc build with
-everything linked in. aarch64 needs `aarch64-linux-gnu-gcc` for the C part of the TLS library; without it that binary is
-left out, with one line that says so.
+The Rust target is musl; rustup adds it where it is missing. On Linux without rustup, this machine's own architecture is
+built for glibc with everything linked in. The C part of the TLS library needs a C compiler for the target: this
+machine's own, a cross compiler of the distribution, or zig (`pip install ziglang`). A binary for another architecture that
+cannot be built is left out, with one line that says so.
 """
 
+import argparse
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,64 +19,130 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = "ferroflow-bootstrap"
+ARCHITECTURES = ("x86_64", "aarch64")
 MAX_SIZE = 4 << 20
+
+# Zig has its own name for the target, and takes no other: cc-rs appends Rust's.
+ZIG_AS_CC = """#!/bin/sh
+for arg; do
+    shift
+    case $arg in --target=*) ;; *) set -- "$@" "$arg" ;; esac
+done
+exec %s cc -target %s-linux-musl "$@"
+"""
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: build_bootstrap.py OUT")
-    build_all(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--all", action="store_true", help="fail unless all architectures can be built")
+    options = parser.parse_args()
+    build_all(options.out, options.all)
 
 
-def build_all(out):
-    """Builds what this machine can build; x86_64 must succeed."""
-    build_x86_64(out / "linux-x86_64")
-    build_aarch64(out / "linux-aarch64")
+def build_all(out, must_have_all=False):
+    """Builds what this machine can build: on Linux at least its own architecture."""
+    for arch in ARCHITECTURES:
+        obstacle = build(arch, out / ("linux-" + arch))
+        if obstacle and (must_have_all or is_native(arch)):
+            sys.exit("the bootstrap for linux-%s cannot be built: %s" % (arch, obstacle))
+        if obstacle:
+            print(
+                "bootstrap for linux-%s LEFT OUT: %s; jobs on such hosts will be refused" % (arch, obstacle),
+                file=sys.stderr,
+                flush=True,
+            )
 
 
-def build_x86_64(folder):
-    target = "x86_64-unknown-linux-musl"
-    if has_target(target):
-        cargo(target, folder, {"CC_x86_64_unknown_linux_musl": os.environ.get("CC", "gcc"), **lld(target)})
-    else:
-        target = "x86_64-unknown-linux-gnu"
-        cargo(target, folder, {"CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS": "-C target-feature=+crt-static"})
+def build(arch, folder):
+    """Returns what stands in the way."""
+    target = arch + "-unknown-linux-musl"
+    if not has_target(target):
+        if not is_native(arch):
+            return "the Rust target %s cannot be added" % target
+        target = arch + "-unknown-linux-gnu"
+        flags = "CARGO_TARGET_%s_RUSTFLAGS" % variable(target).upper()
+        return cargo(target, folder, {flags: "-C target-feature=+crt-static"})
+    compiler = c_compiler(arch, target)
+    if compiler is None:
+        return "there is neither %s-linux-gnu-gcc nor zig" % arch
+    # rust-lld links musl targets without a cross linker.
+    linker = "CARGO_TARGET_%s_LINKER" % variable(target).upper()
+    return cargo(target, folder, {"CC_" + variable(target): compiler, linker: "rust-lld"})
 
 
-def build_aarch64(folder):
-    target, compiler = "aarch64-unknown-linux-musl", "aarch64-linux-gnu-gcc"
-    if not shutil.which(compiler):
-        skip("there is no %s" % compiler)
-    elif not has_target(target):
-        skip("the Rust target %s cannot be added" % target)
-    else:
-        cargo(target, folder, {"CC_aarch64_unknown_linux_musl": compiler, **lld(target)})
+def variable(target):
+    return target.replace("-", "_")
 
 
-def skip(why):
-    print("bootstrap for linux-aarch64 LEFT OUT: %s; jobs on Graviton hosts will be refused" % why, file=sys.stderr)
+def is_native(arch):
+    return sys.platform == "linux" and machine() == arch
+
+
+def machine():
+    name = platform.machine()
+    return {"arm64": "aarch64", "AMD64": "x86_64"}.get(name, name)
 
 
 def has_target(target):
     """Whether the standard library for `target` is there, if need be after asking rustup for it."""
     libdir = subprocess.run(
-        ["rustc", "--print", "target-libdir", "--target", target], stdout=subprocess.PIPE, text=True, check=False
+        ["rustc", "--print", "target-libdir", "--target", target],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+        check=False,
     ).stdout.strip()
     if libdir and Path(libdir).is_dir():
         return True
     if not shutil.which("rustup"):
         return False
-    return subprocess.run(["rustup", "target", "add", target], check=False).returncode == 0
+    return subprocess.run(["rustup", "target", "add", target], cwd=ROOT, check=False).returncode == 0
 
 
-def lld(target):
-    """rust-lld links musl targets without a cross linker."""
-    return {"CARGO_TARGET_%s_LINKER" % target.upper().replace("-", "_"): "rust-lld"}
+def c_compiler(arch, target):
+    """A command that compiles C for `target`, or None."""
+    named = os.environ.get("CC_" + variable(target))
+    if named:
+        return named
+    if is_native(arch):
+        return os.environ.get("CC", "gcc")
+    return shutil.which(arch + "-linux-gnu-gcc") or zig_as_cc(arch, target)
+
+
+def zig_as_cc(arch, target):
+    zig = zig_command()
+    if zig is None:
+        return None
+    # At a place that stays, or Cargo builds the C part anew each time.
+    wrapper = target_dir() / target / "zig-cc"
+    wrapper.parent.mkdir(parents=True, exist_ok=True)
+    wrapper.write_text(ZIG_AS_CC % (zig, arch))
+    wrapper.chmod(0o755)
+    return str(wrapper)
+
+
+def zig_command():
+    zig = shutil.which("zig") or shutil.which("python-zig")
+    if zig:
+        return "'%s'" % zig
+    try:
+        import ziglang
+    except ImportError:
+        return None
+    return "'%s'" % (Path(ziglang.__file__).parent / "zig")
+
+
+def wants_zig():
+    """Whether an architecture can be built with zig only."""
+    others = [arch for arch in ARCHITECTURES if not is_native(arch)]
+    return zig_command() is None and not all(shutil.which(arch + "-linux-gnu-gcc") for arch in others)
 
 
 def cargo(target, folder, more):
     command = ["cargo", "build", "--locked", "-p", BINARY, "--profile", "bootstrap", "--target", target]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, **more}, check=True)
+    if subprocess.run(command, cwd=ROOT, env={**os.environ, **more}, check=False).returncode != 0:
+        sys.exit("`%s` failed" % " ".join(command))
     built = target_dir() / target / "bootstrap" / BINARY
     size = built.stat().st_size
     if size > MAX_SIZE:
@@ -86,7 +155,7 @@ def cargo(target, folder, more):
 
 def target_dir():
     given = os.environ.get("CARGO_TARGET_DIR")
-    return Path(given) if given else ROOT / "target"
+    return ROOT / (given or "target")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from .errors import HandBack
 
 
 def locate():
-    """$FERROFLOW_BIN, else `ferroflow` beside the interpreter, else on PATH."""
+    """$FERROFLOW_BIN, else `ferroflow` beside the interpreter or where pip put it, else on PATH."""
     chosen = os.environ.get("FERROFLOW_BIN")
     if chosen:
         if not os.path.isfile(chosen):
@@ -16,10 +16,20 @@ def locate():
         if not os.access(chosen, os.X_OK):
             raise HandBack("FERROFLOW_BIN names %s, which is not executable" % chosen)
         return os.path.abspath(chosen)
-    beside = os.path.join(os.path.dirname(sys.executable or ""), "ferroflow")
-    if os.path.isfile(beside) and os.access(beside, os.X_OK):
-        return os.path.abspath(beside)
+    for folder in _script_folders():
+        binary = os.path.join(folder, "ferroflow")
+        if os.path.isfile(binary) and os.access(binary, os.X_OK):
+            return os.path.abspath(binary)
     found = shutil.which("ferroflow")
     if found:
         return os.path.abspath(found)
     raise HandBack("the binary `ferroflow` is neither beside %s nor on PATH" % (sys.executable or "Python"))
+
+
+def _script_folders():
+    """Of the interpreter; of `prefix/lib/pythonX.Y/site-packages/ferroflow`; of `pip install --target`."""
+    yield os.path.dirname(sys.executable or "")
+    packages = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if os.path.basename(packages) in ("site-packages", "dist-packages"):
+        yield os.path.join(packages, os.pardir, os.pardir, os.pardir, "bin")
+    yield os.path.join(packages, "bin")

@@ -86,12 +86,20 @@ fn folders() -> Vec<PathBuf> {
     let Some(prefix) = exe.parent().and_then(Path::parent) else {
         return Vec::new();
     };
-    let libraries = fs::read_dir(prefix.join("lib"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    libraries
-        .map(|library| library.path().join("site-packages/ferroflow/_bootstrap"))
+    packages(prefix)
+        .map(|folder| folder.join("ferroflow/_bootstrap"))
         .filter(|folder| folder.is_dir())
         .collect()
+}
+
+/// Where packages of a Python may be whose scripts are in `prefix/bin`: Debian has its own name,
+/// Fedora its own library folder, and `pip install --target` none.
+fn packages(prefix: &Path) -> impl Iterator<Item = PathBuf> {
+    let libraries = ["lib", "lib64"].map(|name| fs::read_dir(prefix.join(name)));
+    let versions = libraries.into_iter().flatten().flatten().flatten();
+    versions
+        .flat_map(|version| {
+            ["site-packages", "dist-packages"].map(|name| version.path().join(name))
+        })
+        .chain([prefix.to_path_buf()])
 }

@@ -1,5 +1,5 @@
-//! The Python side (extension and flow host), carried inside this program and unpacked into a
-//! folder that goes onto PYTHONPATH, so that nothing need be installed where the flow runs.
+//! The Python side (flow host and extension), carried inside this program and unpacked into
+//! folders that go onto PYTHONPATH, so that nothing need be installed where the flow runs.
 
 use std::{
     env, fs, io,
@@ -33,20 +33,52 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/trampoline.py",
     "metaflow_extensions/ferroflow/toplevel/hook.py",
     "metaflow_extensions/ferroflow/toplevel/mfextinit_ferroflow.py",
+    "metaflow_extensions/mfextmeta_ferroflow.py",
 ];
 
-/// The folder with the files; made when it is not there yet. Its name tells its content, so that
-/// programs of different versions do not disturb each other.
-pub(crate) fn unpacked() -> Result<PathBuf> {
-    let name = format!("python-{}", digest());
+/// Name of the namespace package in which Metaflow looks for extensions.
+const EXTENSIONS: &str = "metaflow_extensions";
+
+/// The two entries of PYTHONPATH.
+#[derive(Debug)]
+pub(crate) struct HostFiles {
+    /// Has the package `ferroflow`: of the version of this program, whatever is installed.
+    pub host: PathBuf,
+    /// Has the extension, which Metaflow refuses to find twice.
+    pub extension: PathBuf,
+}
+
+impl HostFiles {
+    fn below(folder: &Path) -> Self {
+        Self {
+            host: folder.join("host"),
+            extension: folder.join("extension"),
+        }
+    }
+
+    fn place(&self, path: &str) -> PathBuf {
+        let is_extension = path.starts_with(EXTENSIONS);
+        let base = if is_extension {
+            &self.extension
+        } else {
+            &self.host
+        };
+        base.join(path)
+    }
+}
+
+/// The files on disk; written when they are not there yet. The folder's name tells its content, so
+/// that programs of different versions do not disturb each other.
+pub(crate) fn unpacked() -> Result<HostFiles> {
+    let name = format!("host-{}", digest());
     let mut tried = Vec::new();
     for base in cache_folders() {
         let folder = base.join(&name);
         if folder.is_dir() {
-            return Ok(folder);
+            return Ok(HostFiles::below(&folder));
         }
         match unpack(&folder) {
-            Ok(()) => return Ok(folder),
+            Ok(()) => return Ok(HostFiles::below(&folder)),
             Err(error) => tried.push(format!("{}: {error}", folder.display())),
         }
     }
@@ -86,8 +118,9 @@ fn unpack(folder: &Path) -> io::Result<()> {
         .ok_or_else(|| io::Error::other("no parent folder"))?;
     fs::create_dir_all(base)?;
     let draft = folder.with_extension(format!("{}.new", std::process::id()));
+    let files = HostFiles::below(&draft);
     for (path, text) in FILES {
-        let file = draft.join(path);
+        let file = files.place(path);
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent)?;
         }
@@ -125,7 +158,7 @@ mod tests {
     fn every_file_of_the_python_side_is_carried() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
         let mut found = BTreeSet::new();
-        for package in ["ferroflow", "metaflow_extensions"] {
+        for package in ["ferroflow", EXTENSIONS] {
             python_files(&root.join(package), &root, &mut found);
         }
         let carried: BTreeSet<_> = FILES.iter().map(|(path, _)| (*path).to_owned()).collect();

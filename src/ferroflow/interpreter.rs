@@ -71,8 +71,30 @@ fn on_path(program: &Path) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// Looks for the package on disk first, because asking the interpreter costs its start.
 fn has_metaflow(python: &Path) -> bool {
+    has_module(
+        python,
+        "metaflow/__init__.py",
+        "import importlib.util as u, sys; sys.exit(u.find_spec('metaflow') is None)",
+    )
+}
+
+/// Whether our extension is installed where `python` finds it. Asked each time, because Metaflow
+/// ends with an error when it finds an extension at two places.
+pub(crate) fn has_extension(python: &Path) -> bool {
+    has_module(
+        python,
+        "metaflow_extensions/ferroflow/toplevel/hook.py",
+        "import importlib.util as u, os, sys\n\
+         spec = u.find_spec('metaflow_extensions')\n\
+         folders = spec and spec.submodule_search_locations or ()\n\
+         hook = os.path.join('ferroflow', 'toplevel', 'hook.py')\n\
+         sys.exit(not any(os.path.isfile(os.path.join(f, hook)) for f in folders))",
+    )
+}
+
+/// Looks for the module on disk first, because asking the interpreter costs its start.
+fn has_module(python: &Path, path: &str, question: &str) -> bool {
     let library = python
         .parent()
         .and_then(Path::parent)
@@ -82,21 +104,15 @@ fn has_metaflow(python: &Path) -> bool {
         .is_some_and(|entries| {
             entries.flatten().any(|entry| {
                 entry.file_name().to_string_lossy().starts_with("python")
-                    && entry
-                        .path()
-                        .join("site-packages/metaflow/__init__.py")
-                        .exists()
+                    && entry.path().join("site-packages").join(path).exists()
             })
         });
-    on_disk || asks_for_metaflow(python)
+    on_disk || says_yes(python, question)
 }
 
-fn asks_for_metaflow(python: &Path) -> bool {
+fn says_yes(python: &Path, question: &str) -> bool {
     Command::new(python)
-        .args([
-            "-c",
-            "import importlib.util as u, sys; sys.exit(u.find_spec('metaflow') is None)",
-        ])
+        .args(["-c", question])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -24,16 +24,22 @@ pub(crate) fn run(flow: &OsStr, args: &[OsString]) -> Result<ExitCode> {
     let mut command = Command::new(&python);
     command.arg(flow).args(args).env("FERROFLOW_BIN", own);
     if std::env::var_os("FERROFLOW").is_none_or(|v| v != "off") {
-        command.env("PYTHONPATH", python_path(&host_files::unpacked()?)?);
+        command.env("PYTHONPATH", python_path(&python)?);
     }
     let error = command.exec();
     Err(error).with_context(|| format!("cannot start `{}`", python.display()))
 }
 
-/// Our folder first, then what the user has.
-fn python_path(ours: &Path) -> Result<OsString> {
+/// Our folders first, then what the user has.
+fn python_path(python: &Path) -> Result<OsString> {
+    let files = host_files::unpacked()?;
+    let mut ours = vec![files.host];
+    if !interpreter::has_extension(python) {
+        ours.push(files.extension);
+    }
     let theirs = std::env::var_os("PYTHONPATH").unwrap_or_default();
-    let parts = std::iter::once(ours.to_path_buf())
-        .chain(std::env::split_paths(&theirs).filter(|p| p.as_path() != ours));
-    std::env::join_paths(parts).context("cannot extend PYTHONPATH")
+    let theirs: Vec<_> = std::env::split_paths(&theirs)
+        .filter(|path| !ours.contains(path))
+        .collect();
+    std::env::join_paths(ours.iter().chain(&theirs)).context("cannot extend PYTHONPATH")
 }
