@@ -3,7 +3,8 @@
     ferroflow examples/digits.py run --noise 0.2
     ferroflow examples/digits.py run --with batch
 
-Needs nothing but Metaflow. On AWS Batch each step gets the processors and the memory that its @resources ask for.
+Needs nothing but Metaflow, and takes seconds. On AWS Batch each step is a job of its own, each of the five settings too,
+with the processors and the memory that its @resources ask for. `show_result.py` prints what came of it.
 """
 
 import random
@@ -40,7 +41,7 @@ class DigitsFlow(FlowSpec):
         self.next(self.evaluate, foreach="neighbours")
 
     @retry(times=2)
-    @resources(cpu=2, memory=1024)
+    @resources(cpu=1, memory=1024)
     @step
     def evaluate(self):
         """One task for each number of neighbours that have a vote."""
@@ -50,7 +51,7 @@ class DigitsFlow(FlowSpec):
         print("with %d neighbours %.1f%% are right" % (self.k, 100 * self.accuracy))
         self.next(self.choose)
 
-    @resources(cpu=1, memory=256)
+    @resources(cpu=2, memory=2048)
     @step
     def choose(self, inputs):
         self.accuracies = {i.k: i.accuracy for i in inputs}
