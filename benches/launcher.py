@@ -29,26 +29,26 @@ from metaflow import FlowSpec, resources, step
 
 
 class {name}(FlowSpec):
-    @resources(cpu=1, memory=256)
+    @resources(cpu=1, memory=4000)
     @step
     def start(self):
         self.items = list(range({width}))
         self.next(self.work, foreach="items")
 
-    @resources(cpu=1, memory=256)
+    @resources(cpu=1, memory=2000)
     @step
     def work(self):
         time.sleep({seconds})
         self.square = self.input ** 2
         self.next(self.join)
 
-    @resources(cpu=1, memory=256)
+    @resources(cpu=1, memory=4000)
     @step
     def join(self, inputs):
         self.total = sum(i.square for i in inputs)
         self.next(self.end)
 
-    @resources(cpu=1, memory=256)
+    @resources(cpu=1, memory=4000)
     @step
     def end(self):
         assert self.total == sum(i ** 2 for i in range({width}))
