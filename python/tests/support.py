@@ -63,7 +63,7 @@ class FlowCase(unittest.TestCase):
 
     def wait(self, process):
         try:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=600)  # against a test that hangs; a busy machine takes long
         except subprocess.TimeoutExpired:
             process.kill()
             raise
