@@ -74,6 +74,11 @@ pub enum Fault {
     },
 }
 
+/// Marks a response that is not to be sent: where a service leaves [`Fault::LoseReply`] to the server, the server finds this
+/// among the response's extensions and closes the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct LoseReply;
+
 fn seconds<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let seconds = f64::deserialize(input)?;
     Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
