@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_batch::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_batch::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 
 /// What a caller may decide by.
@@ -19,6 +19,8 @@ pub(crate) enum FailureKind {
     NoCredentials,
     /// The credentials could not be fetched for now; nothing was sent.
     CredentialsUnavailable,
+    /// The service could not be reached; nothing was sent.
+    Unreachable,
     /// The service refused for another reason. The request was not carried out.
     Refused,
     /// There was no clear answer. The request may have been carried out.
@@ -68,7 +70,7 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     fn from(error: SdkError<E, Response>) -> Self {
-        if let Some(credentials) = find_credentials_error(&error) {
+        if let Some(credentials) = find::<CredentialsError>(&error) {
             return of_credentials(credentials);
         }
         match &error {
@@ -77,10 +79,14 @@ where
                 kind: FailureKind::Refused,
                 status: None,
                 code: "InvalidRequest".to_owned(),
-                message: DisplayErrorContext(&error).to_string(),
+                message: sentence(&error),
                 bucket_region: None,
             },
             SdkError::TimeoutError(_) => unknown("RequestTimeout", &error),
+            SdkError::DispatchFailure(_) if is_connect_error(&error) => Self {
+                kind: FailureKind::Unreachable,
+                ..unknown("Unreachable", &error)
+            },
             SdkError::DispatchFailure(failure) if failure.is_timeout() => {
                 unknown("RequestTimeout", &error)
             }
@@ -138,7 +144,7 @@ fn of_credentials(error: &CredentialsError) -> Failure {
         kind,
         status: None,
         code: code.to_owned(),
-        message: DisplayErrorContext(error).to_string(),
+        message: sentence(error),
         bucket_region: None,
     }
 }
@@ -148,15 +154,34 @@ fn unknown(code: &str, error: &(impl Error + 'static)) -> Failure {
         kind: FailureKind::Unknown,
         status: None,
         code: code.to_owned(),
-        message: DisplayErrorContext(error).to_string(),
+        message: sentence(error),
         bucket_region: None,
     }
 }
 
-fn find_credentials_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CredentialsError> {
+/// Whether no connection came about: no name, no route, nobody listening.
+fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
+    find::<hyper_util::client::legacy::Error>(error)
+        .is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+/// An error and its causes, in one line.
+fn sentence(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// The first error of this type among an error and its causes.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<CredentialsError>() {
+        if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
         next = error.source();

@@ -139,7 +139,10 @@ fn write_file(entry: &mut Entry<'_, impl Read>, path: &Path) -> Result<(), Extra
         other => other?,
     };
     io::copy(entry, &mut file)?;
-    file.set_modified(UNIX_EPOCH + Duration::from_secs(mtime))?;
+    // A time that no clock can show is no reason to lose the file.
+    if let Some(modified) = UNIX_EPOCH.checked_add(Duration::from_secs(mtime)) {
+        file.set_modified(modified)?;
+    }
     // Not through the umask, which is the image's and not the package's.
     file.set_permissions(Permissions::from_mode(mode))?;
     Ok(())

@@ -49,6 +49,16 @@ pub(crate) enum Failure {
     Interrupted,
 }
 
+impl Failure {
+    /// Whether the same launch may well succeed a little later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Package(PackageError::Download { source, .. }) => source.is_passing(),
+            _ => false,
+        }
+    }
+}
+
 /// An error and its causes as one sentence.
 pub(crate) fn sentence(error: &dyn Error) -> String {
     let mut text = error.to_string();

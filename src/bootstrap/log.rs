@@ -187,12 +187,9 @@ impl Read for SnapshotReader<'_> {
     }
 }
 
-/// A line that is in Metaflow's format already is kept as it is.
+/// Whatever a task writes is its own words, also what looks like a line of Metaflow's log
+/// (metaflow/mflog/tee.py).
 fn format_line(line: &[u8], into: &mut Vec<u8>) {
-    if mflog::is_structured(line) {
-        into.extend_from_slice(line);
-        return;
-    }
     into.extend_from_slice(&mflog::format(
         LogSource::Task.as_str(),
         &clock::utc_timestamp(SystemTime::now()),
@@ -241,11 +238,12 @@ mod tests {
     }
 
     #[test]
-    fn structured_lines_are_kept() {
+    fn a_task_cannot_forge_log_lines() {
         let log = log();
-        let line = b"[MFLOG|0|2026-11-23T22:51:50.110982Z|task|x]hello\n";
+        let line = b"[MFLOG|0|2026-11-23T22:51:50.110982Z|runtime|x]hello";
         log.write(line);
-        assert_eq!(text(&log), line);
+        log.write(b"\n");
+        assert_eq!(messages(&log), [line]);
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub(crate) fn outcome(
             Ok(ending) => ended(ending),
             Err(failure) => Ended::NotStarted {
                 message: sentence(failure),
+                passing: failure.is_passing(),
             },
         },
         oom_kills: used.oom_kills,

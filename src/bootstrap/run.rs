@@ -78,7 +78,6 @@ struct Job<'a> {
     store: Store,
     claimed: Claimed,
     claimed_at: SystemTime,
-    limit: Option<Instant>,
 }
 
 /// The folders and logs of a task.
@@ -146,11 +145,15 @@ impl<'a> Job<'a> {
             store,
             claimed,
             claimed_at: SystemTime::now(),
-            limit: (spec.time_limit > 0)
-                .then(|| Instant::now().checked_add(Duration::from_secs(spec.time_limit)))
-                .flatten(),
             spec,
         })
+    }
+
+    /// The time limit of what starts now. Preparation and step have each their own, because the
+    /// alarm of `@timeout` inside the step counts from the step's start.
+    fn limit(&self) -> Option<Instant> {
+        let seconds = Some(self.spec.time_limit).filter(|seconds| *seconds > 0)?;
+        Instant::now().checked_add(Duration::from_secs(seconds))
     }
 
     fn run(mut self) -> i32 {
@@ -222,7 +225,7 @@ impl<'a> Job<'a> {
                 &self.environment,
                 &self.container.console,
                 &supervisor,
-                self.limit,
+                self.limit(),
             )?;
         }
         desk.stdout.write_line("Downloading code package...");
@@ -272,7 +275,9 @@ impl<'a> Job<'a> {
         };
         let started_at = SystemTime::now();
         let ending = supervisor
-            .run(&mut command, self.limit, capture, || desk.uploader.flush())
+            .run(&mut command, self.limit(), capture, || {
+                desk.uploader.flush();
+            })
             .map_err(|source| Failure::Start {
                 program: program.clone(),
                 source,

@@ -53,6 +53,16 @@ pub(crate) enum S3Error {
 }
 
 impl S3Error {
+    /// Whether the store may answer better a little later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::NoAnswer { .. } => true,
+            Self::Credentials(error) => error.is_transient(),
+            Self::Signing { .. } | Self::Interrupted => false,
+        }
+    }
+
     /// The HTTP status of a refusal.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {

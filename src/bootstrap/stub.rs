@@ -7,6 +7,8 @@ pub mod variable {
     pub const STUB: &str = "FERROFLOW_STUB";
     /// `s3://bucket/prefix/.ferroflow/bootstrap`: the folder of the binaries, by SHA-256.
     pub const URL: &str = "FERROFLOW_BOOT_URL";
+    /// The region of the bucket, which need not be the container's.
+    pub const REGION: &str = "FERROFLOW_BOOT_REGION";
     /// JSON object: SHA-256 of the binary by machine, as `uname -m` calls it.
     pub const SHA256: &str = "FERROFLOW_BOOT_SHA256";
 }

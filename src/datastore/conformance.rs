@@ -18,11 +18,17 @@ pub async fn check<S: ObjectStore>(store: &S) {
 async fn absent_objects_are_none<S: ObjectStore>(store: &S) {
     assert_eq!(store.get("absent/key").await.expect("get"), None);
     assert_eq!(
-        store.get_range("absent/key", 0).await.expect("get_range"),
+        store
+            .get_range("absent/key", 0, 9)
+            .await
+            .expect("get_range"),
         None
     );
     assert_eq!(
-        store.get_range("absent/key", 7).await.expect("get_range"),
+        store
+            .get_range("absent/key", 7, 9)
+            .await
+            .expect("get_range"),
         None
     );
     assert_eq!(store.head("absent/key").await.expect("head"), None);
@@ -93,11 +99,22 @@ async fn ranges_begin_anywhere<S: ObjectStore>(store: &S) {
         (10, b""),
         (99, b""),
     ] {
-        let range = store.get_range("range/key", from).await.expect("get_range");
+        let range = store
+            .get_range("range/key", from, 100)
+            .await
+            .expect("get_range");
         assert_eq!(range.as_deref(), Some(rest), "from {from}");
     }
+    for (from, limit, part) in [(0, 4, &b"0123"[..]), (3, 2, b"34"), (8, 2, b"89")] {
+        let range = store.get_range("range/key", from, limit).await;
+        let range = range.expect("get_range");
+        assert_eq!(range.as_deref(), Some(part), "{limit} from {from}");
+    }
     put(store, "range/empty", b"", None).await;
-    let range = store.get_range("range/empty", 0).await.expect("get_range");
+    let range = store
+        .get_range("range/empty", 0, 9)
+        .await
+        .expect("get_range");
     assert_eq!(range.as_deref(), Some(&b""[..]));
 }
 

@@ -116,8 +116,13 @@ impl<S: ObjectStore> ObjectStore for FailingStore<S> {
         self.call(Op::Get, key, self.inner.get(key)).await
     }
 
-    async fn get_range(&self, key: &str, from: u64) -> Result<Option<Bytes>, StoreError> {
-        self.call(Op::GetRange, key, self.inner.get_range(key, from))
+    async fn get_range(
+        &self,
+        key: &str,
+        from: u64,
+        limit: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
+        self.call(Op::GetRange, key, self.inner.get_range(key, from, limit))
             .await
     }
 

@@ -71,9 +71,16 @@ impl ObjectStore for LocalStore {
         self.with_file(Op::Get, key, read::object).await
     }
 
-    async fn get_range(&self, key: &str, from: u64) -> Result<Option<Bytes>, StoreError> {
-        self.with_file(Op::GetRange, key, move |path| read::range(path, from))
-            .await
+    async fn get_range(
+        &self,
+        key: &str,
+        from: u64,
+        limit: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
+        self.with_file(Op::GetRange, key, move |path| {
+            read::range(path, from, limit)
+        })
+        .await
     }
 
     async fn put(

@@ -28,16 +28,17 @@ pub async fn save_runtime_logs<S: ObjectStore>(
     stdout.and(stderr).map(drop)
 }
 
-/// The task's own log of one stream from the byte `from` on; `None` if there is no log yet,
+/// At most `limit` bytes of the task's own log of one stream from the byte `from` on; `None` if there is no log yet,
 /// empty if it has not grown. It may end in the middle of a line.
 pub async fn read_task_log<S: ObjectStore>(
     store: &S,
     attempt: AttemptRef<'_>,
     stream: Stream,
     from: u64,
+    limit: u64,
 ) -> Result<Option<Bytes>, StoreError> {
     store
-        .get_range(&key(attempt, LogSource::Task, stream), from)
+        .get_range(&key(attempt, LogSource::Task, stream), from, limit)
         .await
 }
 
@@ -72,7 +73,7 @@ mod tests {
         assert_eq!(written("0.runtime_stderr.log"), b"");
 
         let rest = async |from| {
-            read_task_log(&store, attempt, Stream::Stdout, from)
+            read_task_log(&store, attempt, Stream::Stdout, from, 100)
                 .await
                 .unwrap()
         };

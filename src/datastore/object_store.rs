@@ -77,12 +77,13 @@ pub trait ObjectStore: Send + Sync {
     /// The whole object, or `None` if there is none.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Object>, StoreError>> + Send;
 
-    /// The content from the byte `from` on, or `None` if there is no object. Empty if the object
-    /// has no more than `from` bytes.
+    /// At most `limit` bytes of the content from the byte `from` on, or `None` if there is no
+    /// object. Empty if the object has no more than `from` bytes. `limit` is not 0.
     fn get_range(
         &self,
         key: &str,
         from: u64,
+        limit: u64,
     ) -> impl Future<Output = Result<Option<Bytes>, StoreError>> + Send;
 
     /// Writes an object.
@@ -110,8 +111,9 @@ impl<S: ObjectStore> ObjectStore for Arc<S> {
         &self,
         key: &str,
         from: u64,
+        limit: u64,
     ) -> impl Future<Output = Result<Option<Bytes>, StoreError>> + Send {
-        self.as_ref().get_range(key, from)
+        self.as_ref().get_range(key, from, limit)
     }
 
     fn put(

@@ -35,6 +35,14 @@ pub(crate) async fn provide(store: &S3Store) -> Result<Entry> {
         }
         hashes.insert(machine, sha256);
     }
+    for (machine, _) in ARCHITECTURES {
+        if !hashes.contains_key(machine) {
+            tracing::info!(
+                machine,
+                "this installation has no bootstrap for such machines"
+            );
+        }
+    }
     let address = store.address();
     let slash = if address.prefix.is_empty() { "" } else { "/" };
     let folder = layout::BOOTSTRAP_FOLDER;
@@ -47,6 +55,10 @@ pub(crate) async fn provide(store: &S3Store) -> Result<Entry> {
                 bootstrap::STUB.to_owned(),
             ),
             (bootstrap::variable::URL.to_owned(), url),
+            (
+                bootstrap::variable::REGION.to_owned(),
+                address.region.clone(),
+            ),
             (
                 bootstrap::variable::SHA256.to_owned(),
                 serde_json::to_string(&hashes)?,

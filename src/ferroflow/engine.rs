@@ -55,7 +55,7 @@ pub(crate) fn run(fd: RawFd) -> Result<ExitCode> {
 
 async fn drive_on_disk(plan: Plan, host: Host, events: Events) -> Result<()> {
     let store = Arc::new(LocalStore::new(&plan.datastore.root));
-    Driver::new(plan, host, events, store, |_, _| None)?
+    Driver::new(plan, host, events, store, |_, _, _| None)?
         .run()
         .await
 }
@@ -76,11 +76,12 @@ async fn drive_on_s3(plan: Plan, host: Host, events: Events) -> Result<()> {
         batch = Some((Client::new(&aws)?, place));
     }
     let shared = Arc::clone(&store);
-    let start_batch = |plan: &Arc<_>, known: &Arc<_>| {
+    let start_batch = |plan: &Arc<_>, known: &Arc<_>, troubles| {
         let (client, place) = batch?;
         let (sender, receiver) = mpsc::unbounded_channel();
         let plan = Arc::clone(plan);
-        let batch = Batch::start(plan, client, shared, Arc::clone(known), place, sender);
+        let known = Arc::clone(known);
+        let batch = Batch::start(plan, client, shared, known, place, troubles, sender);
         Some((batch, receiver))
     };
     Driver::new(plan, host, events, store, start_batch)?

@@ -8,6 +8,7 @@ mod engine;
 mod host_files;
 mod interpreter;
 mod report;
+mod trouble;
 
 use std::process::ExitCode;
 

@@ -138,6 +138,9 @@ pub enum Ended {
     NotStarted {
         /// What failed, in one sentence that names thing, cause and fix.
         message: String,
+        /// Whether the same launch may well succeed a little later.
+        #[serde(default)]
+        passing: bool,
     },
     /// The step ended with an exit code.
     Exited {

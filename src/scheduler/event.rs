@@ -56,9 +56,12 @@ pub enum Outcome {
 pub enum FailureClass {
     /// It may, as far as `@retry` and `@catch` allow.
     User,
-    /// It may not: exit code 202, or cancelled by somebody else. The task is dropped, and the
-    /// rest of the run goes on (metaflow/runtime.py, `_poll_workers`).
+    /// It may not: exit code 202. The task is dropped, and the rest of the run goes on
+    /// (metaflow/runtime.py, `_poll_workers`).
     NoRetry,
+    /// It may not, because somebody ended it on purpose: the run fails, as it does upstream when
+    /// a job without retries left is terminated.
+    Cancelled,
 }
 
 /// Names a wake-up: the delayed launch of one attempt.

@@ -59,6 +59,13 @@ impl Run {
         let task = &self.tasks[key];
         let budget = self.budget(task);
         let next = task.attempt.next();
+        let failed = RunFailure::TaskFailed {
+            task: key,
+            step: self.steps[task.step].name.clone(),
+        };
+        if class == FailureClass::Cancelled {
+            return Err(failed);
+        }
         if budget.allows_retry() && next.0 < Attempt::LIMIT {
             self.next_attempt(key);
             self.relaunch(at, key, out);
@@ -72,10 +79,7 @@ impl Run {
                 attempts: next.0,
             });
         }
-        Err(RunFailure::TaskFailed {
-            task: key,
-            step: self.steps[task.step].name.clone(),
-        })
+        Err(failed)
     }
 
     /// Decides about an attempt that was lost with its infrastructure. It is repeated at no cost to

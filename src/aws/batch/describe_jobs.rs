@@ -13,26 +13,48 @@ use super::{BatchError, Client};
 /// Ids in one call (Batch API reference, DescribeJobs).
 const MAX_JOBS_PER_DESCRIBE: usize = 100;
 
+/// What Batch says of some jobs.
+#[derive(Debug, Default)]
+pub struct Described {
+    /// The jobs that it shows.
+    pub found: BTreeMap<JobId, JobDetail>,
+    /// The jobs that it was asked for and does not show: too new, too old, or never there.
+    pub absent: Vec<JobId>,
+    /// Why the jobs in neither part could not be asked for.
+    pub error: Option<BatchError>,
+}
+
 impl Client {
-    /// What Batch says of these jobs. Jobs that it does not show are not in the answer: they are
-    /// too new, too old, or were never there.
-    pub async fn describe_jobs(
-        &self,
-        ids: &[JobId],
-    ) -> Result<BTreeMap<JobId, JobDetail>, BatchError> {
-        let mut found = BTreeMap::new();
+    /// Asks for jobs, a hundred in a call. The jobs of a call that failed are in neither part of
+    /// the answer.
+    pub async fn describe_jobs(&self, ids: &[JobId]) -> Described {
+        let mut described = Described::default();
         for chunk in ids.chunks(MAX_JOBS_PER_DESCRIBE) {
-            let ids: Vec<String> = chunk.iter().map(JobId::to_string).collect();
-            let answer = self
-                .repeatable("DescribeJobs", &self.limits.describe, async || {
-                    let call = self.sdk.describe_jobs().set_jobs(Some(ids.clone()));
-                    Ok(call.send().await?)
-                })
-                .await?;
-            let jobs = answer.jobs().iter().filter_map(job_detail);
-            found.extend(jobs.map(|job| (job.id.clone(), job)));
+            match self.describe_chunk(chunk).await {
+                Ok(found) => {
+                    let absent = chunk.iter().filter(|id| !found.contains_key(id));
+                    described.absent.extend(absent.cloned());
+                    described.found.extend(found);
+                }
+                Err(error) => described.error = Some(error),
+            }
         }
-        Ok(found)
+        described
+    }
+
+    async fn describe_chunk(
+        &self,
+        chunk: &[JobId],
+    ) -> Result<BTreeMap<JobId, JobDetail>, BatchError> {
+        let ids: Vec<String> = chunk.iter().map(JobId::to_string).collect();
+        let answer = self
+            .repeatable("DescribeJobs", &self.limits.describe, async || {
+                let call = self.sdk.describe_jobs().set_jobs(Some(ids.clone()));
+                Ok(call.send().await?)
+            })
+            .await?;
+        let jobs = answer.jobs().iter().filter_map(job_detail);
+        Ok(jobs.map(|job| (job.id.clone(), job)).collect())
     }
 }
 

@@ -35,9 +35,10 @@ impl BatchError {
         let kind = match failure.kind {
             FailureKind::AccessDenied | FailureKind::NoCredentials => BatchErrorKind::AccessDenied,
             FailureKind::Throttled => BatchErrorKind::Throttled,
-            FailureKind::Stale | FailureKind::CredentialsUnavailable | FailureKind::Unknown => {
-                BatchErrorKind::Unavailable
-            }
+            FailureKind::Stale
+            | FailureKind::CredentialsUnavailable
+            | FailureKind::Unreachable
+            | FailureKind::Unknown => BatchErrorKind::Unavailable,
             FailureKind::Refused => BatchErrorKind::Refused,
         };
         Self {

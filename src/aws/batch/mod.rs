@@ -16,6 +16,7 @@ mod submit_job;
 mod terminate_job;
 
 pub use client::Client;
+pub use describe_jobs::Described;
 pub use error::{BatchError, BatchErrorKind};
 pub use job_queue::{JobQueue, QueueError, QueueLookup};
 pub use list_jobs::JobSummary;

@@ -14,10 +14,13 @@ pub enum SubmitError {
     /// Batch will not take the job; no job was made.
     #[error("AWS Batch refused the job: {0}")]
     Refused(String),
-    /// No job was made, and the same request may be made later: too many calls, or credentials
-    /// that have just expired.
+    /// No job was made, and the same request may be made later: too many calls.
     #[error("AWS Batch takes no more jobs at the moment")]
     Throttled,
+    /// No job was made, and the same request may be made later: Batch cannot be reached, or the
+    /// credentials have just expired.
+    #[error("{0}")]
+    NotSent(String),
     /// A job may have been made.
     #[error("AWS Batch gave no answer: {0}")]
     Unknown(String),
@@ -75,13 +78,8 @@ impl Client {
                 self.limits.submit.throttled();
                 SubmitError::Throttled
             }
-            FailureKind::Stale | FailureKind::CredentialsUnavailable => {
-                tracing::warn!(
-                    code,
-                    message,
-                    "the AWS credentials are not accepted at the moment"
-                );
-                SubmitError::Throttled
+            FailureKind::Stale | FailureKind::CredentialsUnavailable | FailureKind::Unreachable => {
+                SubmitError::NotSent(format!("{code}: {message}"))
             }
             FailureKind::Unknown => SubmitError::Unknown(format!("{code}: {message}")),
         }

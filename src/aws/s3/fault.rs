@@ -27,9 +27,10 @@ fn kind(failure: &Failure) -> ErrorKind {
     match failure.kind {
         FailureKind::AccessDenied | FailureKind::NoCredentials => ErrorKind::PermissionDenied,
         FailureKind::Throttled => ErrorKind::Throttled,
-        FailureKind::Stale | FailureKind::CredentialsUnavailable | FailureKind::Unknown => {
-            ErrorKind::Unavailable
-        }
+        FailureKind::Stale
+        | FailureKind::CredentialsUnavailable
+        | FailureKind::Unreachable
+        | FailureKind::Unknown => ErrorKind::Unavailable,
         FailureKind::Refused => ErrorKind::Other,
     }
 }

@@ -24,19 +24,26 @@ pub(super) async fn object(store: &S3Store, key: &str) -> Result<Option<Object>,
     }))
 }
 
-pub(super) async fn range(store: &S3Store, key: &str, from: u64) -> Result<Option<Bytes>, Cause> {
-    // A range from the beginning is the object, and S3 refuses any range of an empty one.
-    let range = (from > 0).then(|| format!("bytes={from}-"));
-    let Some((answer, body)) = fetch(store, key, range).await? else {
+pub(super) async fn range(
+    store: &S3Store,
+    key: &str,
+    from: u64,
+    limit: u64,
+) -> Result<Option<Bytes>, Cause> {
+    let last = from.saturating_add(limit).saturating_sub(1);
+    let range = format!("bytes={from}-{last}");
+    let Some((answer, body)) = fetch(store, key, Some(range)).await? else {
         return Ok(None);
     };
     // A server may ignore the header and send everything.
-    let is_whole = from > 0 && answer.content_range().is_none() && !body.is_empty();
-    Ok(Some(if is_whole {
-        body.slice(body.len().min(from as usize)..)
+    let ignored = answer.content_range().is_none();
+    let begin = if ignored {
+        body.len().min(from as usize)
     } else {
-        body
-    }))
+        0
+    };
+    let end = body.len().min(begin.saturating_add(limit as usize));
+    Ok(Some(body.slice(begin..end)))
 }
 
 pub(super) async fn info(store: &S3Store, key: &str) -> Result<Option<Info>, Cause> {

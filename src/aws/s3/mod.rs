@@ -108,9 +108,14 @@ impl ObjectStore for S3Store {
         result.map_err(|cause| StoreError::new(Op::Get, key, cause))
     }
 
-    async fn get_range(&self, key: &str, from: u64) -> Result<Option<Bytes>, StoreError> {
+    async fn get_range(
+        &self,
+        key: &str,
+        from: u64,
+        limit: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
         self.check(Op::GetRange, key)?;
-        let result = get::range(self, key, from).await;
+        let result = get::range(self, key, from, limit).await;
         result.map_err(|cause| StoreError::new(Op::GetRange, key, cause))
     }
 

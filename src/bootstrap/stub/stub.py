@@ -50,7 +50,7 @@ def sign(key, text):
 
 def fetch(wanted):
     bucket, _, prefix = env("FERROFLOW_BOOT_URL")[5:].partition("/")
-    region = env("AWS_REGION") or env("AWS_DEFAULT_REGION") or "us-east-1"
+    region = env("FERROFLOW_BOOT_REGION")
     url = env("METAFLOW_S3_ENDPOINT_URL") or env("AWS_ENDPOINT_URL_S3") or env("AWS_ENDPOINT_URL")
     path = "/" + prefix.strip("/") + "/" + wanted
     if url or "." in bucket:
@@ -94,7 +94,7 @@ def load(wanted):
             return fetch(wanted)
         except urllib.error.HTTPError as error:
             why = "status %s %s" % (error.code, error.read(300).decode("utf-8", "replace"))
-            more = {404: 0, 403: 2}.get(error.code, 12)
+            more = {301: 0, 404: 0, 400: 2, 403: 2}.get(error.code, 12)
         except Exception as error:
             why = repr(error)
             # Wrong bytes once more; an endpoint that is not there, for some time.

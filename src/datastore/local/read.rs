@@ -24,14 +24,14 @@ pub(super) fn object(path: &Path) -> Result<Option<Object>, Cause> {
     }))
 }
 
-/// The content of a file from the byte `from` on.
-pub(super) fn range(path: &Path, from: u64) -> Result<Option<Bytes>, Cause> {
+/// At most `limit` bytes of a file from the byte `from` on.
+pub(super) fn range(path: &Path, from: u64, limit: u64) -> Result<Option<Bytes>, Cause> {
     let Some((mut file, _)) = open(path)? else {
         return Ok(None);
     };
     let mut body = Vec::new();
     file.seek(SeekFrom::Start(from))?;
-    file.read_to_end(&mut body)?;
+    file.take(limit).read_to_end(&mut body)?;
     Ok(Some(body.into()))
 }
 

@@ -78,7 +78,7 @@ async fn a_folder_is_no_object() {
         .unwrap();
     assert_eq!(store.get("F/1").await.unwrap(), None);
     assert_eq!(store.head("F/1").await.unwrap(), None);
-    assert_eq!(store.get_range("F/1", 0).await.unwrap(), None);
+    assert_eq!(store.get_range("F/1", 0, 9).await.unwrap(), None);
     assert_eq!(store.get("F/1/a/b").await.unwrap(), None);
 }
 

@@ -6,7 +6,8 @@ use datastore::{
     AttemptRef, ObjectStore, PutMode, PutOptions, PutOutcome, TaskResult, task_result,
 };
 use model::{
-    batch::{JobDetail, JobEnd, JobId, JobStatus},
+    Transition,
+    batch::{EndKind, JobDetail, JobEnd, JobId, JobStatus},
     layout,
     spec::{self, Claim, Stopped, TaskOutcome},
 };
@@ -28,18 +29,35 @@ pub(super) enum Verdict {
     Again { why: String },
 }
 
-/// Whether the datastore says that the attempt succeeded.
-pub(super) async fn is_success(shared: &Shared, recorded: &Recorded) -> bool {
-    match outcome(shared, recorded).await {
-        Ok(Some(outcome)) => {
-            outcome.ended
-                == (spec::Ended::Exited {
-                    code: 0,
-                    stopped: None,
-                })
+/// What the outcome in the datastore says, before Batch has said anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    /// A success needs no word from Batch.
+    Success,
+    /// The container was told to stop: why, only Batch knows.
+    Stopped,
+    /// It ended in another way.
+    Other,
+}
+
+/// Reads the outcome for what it says by itself; `None` while it cannot be read.
+pub(super) async fn news(shared: &Shared, recorded: &Recorded) -> Option<News> {
+    let outcome = outcome(shared, recorded).await.ok()??;
+    Some(match outcome.ended {
+        spec::Ended::Exited {
+            code: 0,
+            stopped: None,
+        } => News::Success,
+        spec::Ended::Exited {
+            stopped: Some(Stopped::Terminated),
+            ..
         }
-        _ => false,
-    }
+        | spec::Ended::Signaled {
+            stopped: Some(Stopped::Terminated),
+            ..
+        } => News::Stopped,
+        _ => News::Other,
+    })
 }
 
 /// Judges an attempt. Called after Batch reported the job terminal, or when the datastore says
@@ -50,26 +68,21 @@ pub(super) async fn judge(
     job: &JobId,
     detail: Option<&JobDetail>,
 ) -> anyhow::Result<Verdict> {
+    let terminal = detail.filter(|detail| detail.status.is_terminal());
+    let end = terminal.map_or(JobEnd::unseen(), JobEnd::of);
     if let Some(outcome) = outcome(shared, recorded).await? {
-        return judge_outcome(shared, recorded, &outcome, detail)
-            .await
-            .map(Verdict::Over);
+        return judge_outcome(shared, recorded, &outcome, &end).await;
     }
     // The container may have been lost after its task had succeeded.
     if let TaskResult::Succeeded(transition) = result(shared, recorded).await? {
-        return Ok(Verdict::Over(Ended {
-            outcome: Outcome::Succeeded(transition),
-            return_code: Some(0),
-            explanation: String::new(),
-        }));
+        return Ok(Verdict::Over(succeeded(transition)));
     }
-    let end = detail.map_or(JobEnd::unseen(), JobEnd::of);
     match claim(shared, recorded).await? {
         Some(Claim::Claimed { job: holder, .. }) if holder != job.as_str() => {
             Ok(Verdict::Elsewhere(JobId::new(holder)))
         }
         Some(Claim::Claimed { .. }) => Ok(Verdict::Over(without_outcome(&end))),
-        Some(Claim::Revoked { .. }) | None => Ok(never_began(recorded, detail, &end)),
+        Some(Claim::Revoked { .. }) | None => Ok(never_began(recorded, terminal, &end)),
     }
 }
 
@@ -77,39 +90,30 @@ async fn judge_outcome(
     shared: &Shared,
     recorded: &Recorded,
     outcome: &TaskOutcome,
-    detail: Option<&JobDetail>,
-) -> anyhow::Result<Ended> {
+    end: &JobEnd,
+) -> anyhow::Result<Verdict> {
     let (code, stopped) = match &outcome.ended {
-        spec::Ended::NotStarted { message } => {
-            return Ok(failed(None, format!("The task did not start: {message}")));
+        spec::Ended::NotStarted { message, passing } => {
+            let why = format!("The task did not start: {message}");
+            return Ok(did_not_start(recorded, why, *passing, end));
         }
         spec::Ended::Exited { code, stopped } => (*code, *stopped),
         spec::Ended::Signaled { signal, stopped } => (-*signal, *stopped),
     };
     if code == 0 {
-        return Ok(match result(shared, recorded).await? {
-            TaskResult::Succeeded(transition) => Ended {
-                outcome: Outcome::Succeeded(transition),
-                return_code: Some(0),
-                explanation: String::new(),
-            },
+        return Ok(Verdict::Over(match result(shared, recorded).await? {
+            TaskResult::Succeeded(transition) => succeeded(transition),
             unfinished => failed(
                 Some(0),
                 format!("The task ended with exit code 0, but {unfinished}."),
             ),
-        });
+        }));
     }
-    let end = detail.map_or(JobEnd::unseen(), JobEnd::of);
     let explanation = match (stopped, outcome.oom_kills) {
         (Some(Stopped::TimeLimit), _) => "The task reached its time limit.".to_owned(),
-        (Some(Stopped::Terminated), _) if end.is_host_lost() => {
-            return Ok(Ended {
-                outcome: Outcome::Lost,
-                return_code: Some(code),
-                explanation: end.explanation(),
-            });
+        (Some(Stopped::Terminated), _) => {
+            return Ok(Verdict::Over(ended_from_outside(Some(code), end)));
         }
-        (Some(Stopped::Terminated), _) => return Ok(stopped_from_outside(code, &end)),
         (None, kills) if kills > 0 => format!(
             "The task ran out of memory (the kernel killed {kills} of its processes; peak {} MiB). \
              Ask for more with @resources(memory=…).",
@@ -118,41 +122,54 @@ async fn judge_outcome(
         (None, _) if code < 0 => format!("The task was ended by signal {}.", -code),
         (None, _) => format!("The task failed with exit code {code}."),
     };
-    Ok(failed(Some(code), explanation))
+    Ok(Verdict::Over(failed(Some(code), explanation)))
 }
 
-/// The container got SIGTERM and its host was not lost: somebody terminated the job.
-fn stopped_from_outside(code: i32, end: &JobEnd) -> Ended {
+/// The container claimed the launch and gave up before user code: the attempt's number is free.
+fn did_not_start(recorded: &Recorded, why: String, passing: bool, end: &JobEnd) -> Verdict {
+    if end.is_cancelled() {
+        return Verdict::Over(ended_from_outside(end.exit_code(), end));
+    }
+    if (passing || end.is_host_lost()) && recorded.pending.number < MAX_FREE_LAUNCHES {
+        return Verdict::Again { why };
+    }
+    Verdict::Over(if end.is_host_lost() {
+        ended_from_outside(end.exit_code(), end)
+    } else {
+        failed(None, why)
+    })
+}
+
+/// The container began, and its end came from outside or could not be told by itself.
+fn ended_from_outside(return_code: Option<i32>, end: &JobEnd) -> Ended {
+    let outcome = if end.is_host_lost() {
+        Outcome::Lost
+    } else if end.is_cancelled() {
+        Outcome::Failed(FailureClass::Cancelled)
+    } else {
+        Outcome::Failed(FailureClass::User)
+    };
     Ended {
-        outcome: Outcome::Failed(if end.is_cancelled() {
-            FailureClass::NoRetry
-        } else {
-            FailureClass::User
-        }),
-        return_code: Some(code),
+        outcome,
+        return_code,
         explanation: end.explanation(),
     }
 }
 
 /// The container began and could not say how it ended.
 fn without_outcome(end: &JobEnd) -> Ended {
-    let outcome = if end.is_host_lost() {
-        Outcome::Lost
-    } else if end.is_cancelled() {
-        Outcome::Failed(FailureClass::NoRetry)
-    } else {
-        Outcome::Failed(FailureClass::User)
-    };
-    Ended {
-        outcome,
-        return_code: end.exit_code(),
-        explanation: end.explanation(),
+    let mut ended = ended_from_outside(end.exit_code(), end);
+    if end.kind() == EndKind::Exit(0) {
+        "The container ended well without having said how its task ended, and the task left no \
+         complete result."
+            .clone_into(&mut ended.explanation);
     }
+    ended
 }
 
 /// No container of this launch ran, and none ever will.
-fn never_began(recorded: &Recorded, detail: Option<&JobDetail>, end: &JobEnd) -> Verdict {
-    let silent_success = detail.is_some_and(|d| d.status == JobStatus::Succeeded);
+fn never_began(recorded: &Recorded, terminal: Option<&JobDetail>, end: &JobEnd) -> Verdict {
+    let silent_success = terminal.is_some_and(|d| d.status == JobStatus::Succeeded);
     let why = if silent_success {
         "The job ended well without having run the task; does the image's entrypoint run the \
          command that it is given?"
@@ -160,19 +177,28 @@ fn never_began(recorded: &Recorded, detail: Option<&JobDetail>, end: &JobEnd) ->
     } else {
         end.explanation()
     };
-    let free = silent_success || end.is_host_lost() || end.is_retryable();
+    let forgotten = terminal.is_none();
+    let free = silent_success || forgotten || end.is_host_lost() || end.is_retryable();
     if free && !end.is_cancelled() && recorded.pending.number < MAX_FREE_LAUNCHES {
         return Verdict::Again { why };
     }
     Verdict::Over(Ended {
         outcome: Outcome::Failed(if end.is_cancelled() {
-            FailureClass::NoRetry
+            FailureClass::Cancelled
         } else {
             FailureClass::User
         }),
         return_code: end.exit_code(),
         explanation: why,
     })
+}
+
+fn succeeded(transition: Transition) -> Ended {
+    Ended {
+        outcome: Outcome::Succeeded(transition),
+        return_code: Some(0),
+        explanation: String::new(),
+    }
 }
 
 fn failed(return_code: Option<i32>, explanation: String) -> Ended {
@@ -204,12 +230,16 @@ async fn result(shared: &Shared, recorded: &Recorded) -> anyhow::Result<TaskResu
     Ok(task_result::read(&*shared.store, at, &shared.known).await?)
 }
 
-/// The claim of the launch. Where there is none, it is revoked first, so that the answer stays
-/// true: a container that comes too late finds it taken.
-async fn claim(shared: &Shared, recorded: &Recorded) -> anyhow::Result<Option<Claim>> {
+/// The claim of the launch. Where there is none, it is revoked, so that the answer stays true: a
+/// container that comes too late finds it taken. It is read first, because a datastore that
+/// ignores conditions would let the revocation replace a live claim.
+pub(super) async fn claim(shared: &Shared, recorded: &Recorded) -> anyhow::Result<Option<Claim>> {
     let launch = &recorded.pending.launch;
     let number = recorded.pending.number;
     let key = layout::claim(&shared.plan.flow, &launch.path, launch.attempt, number);
+    if let Some(found) = read_claim(shared, &key).await? {
+        return Ok(Some(found));
+    }
     let revoked = Claim::Revoked {
         nonce: Uuid::new_v4().to_string(),
     };
@@ -221,7 +251,11 @@ async fn claim(shared: &Shared, recorded: &Recorded) -> anyhow::Result<Option<Cl
     if shared.store.put(&key, body.into(), options).await? == PutOutcome::Written {
         return Ok(None);
     }
-    let Some(object) = shared.store.get(&key).await? else {
+    read_claim(shared, &key).await
+}
+
+async fn read_claim(shared: &Shared, key: &str) -> anyhow::Result<Option<Claim>> {
+    let Some(object) = shared.store.get(key).await? else {
         return Ok(None);
     };
     serde_json::from_slice(&object.body)

@@ -2,16 +2,16 @@
 
 use std::{rc::Rc, time::Duration};
 
-use datastore::AttemptRef;
+use datastore::{AttemptRef, StoreError};
 use model::batch::{JobDetail, JobId, JobStatus};
 use scheduler::{FailureClass, Outcome};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    Ended, Shared, What,
-    end::{self, Verdict},
+    CANCEL_GRACE, Ended, Shared, What,
+    end::{self, News, Verdict},
     submit::{Pending, Recorded},
-    tail::{self, Tail},
+    tail::{self, More, Tail},
     watch::Seen,
 };
 
@@ -19,8 +19,16 @@ use super::{
 /// failed is asked only after it is terminal.
 const BATCH_LAG: Duration = Duration::from_secs(90);
 
-/// A terminated job has this long to end before the run ends without it.
-const CANCEL_GRACE: Duration = Duration::from_secs(30);
+/// Why a container was told to stop is asked for longer: a lost host must not count as the task's
+/// failure because Batch was late.
+const STOP_LAG: Duration = Duration::from_mins(10);
+
+/// A job that Batch does not show for this long, though it answers, is not waited for any more.
+/// Descriptions lag behind submissions by seconds (docs/aws-assumptions.md).
+const ABSENT: Duration = Duration::from_mins(5);
+
+/// How long one call of TerminateJob may keep a job from being watched.
+const TERMINATE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pause between two TerminateJob calls for one job.
 const TERMINATE_AGAIN: Duration = Duration::from_secs(5);
@@ -46,7 +54,10 @@ pub(super) async fn follow(
     let mut tail = Tail::default();
     loop {
         let last = watch_job(&shared, &recorded, &job, &mut tail).await;
-        match end::judge(&shared, &recorded, &job, last.as_ref()).await {
+        let verdict = shared
+            .on_datastore(async || end::judge(&shared, &recorded, &job, last.as_ref()).await)
+            .await;
+        match verdict {
             Ok(Verdict::Over(ended)) => {
                 finish(&shared, &recorded, &mut tail, ended).await;
                 return;
@@ -73,10 +84,7 @@ pub(super) async fn follow(
                 let _ = again.send(Pending { launch, number });
                 return;
             }
-            Err(error) => {
-                shared.tell(launch.task, launch.attempt, What::Broken(error));
-                return;
-            }
+            Err(error) => return shared.break_down(error),
         }
     }
 }
@@ -119,6 +127,7 @@ async fn watch_job(
                 following.look(tail, &view).await;
             }
             () = wait_until(following.give_up) => return view.detail,
+            () = wait_until(view.absent_since.map(|since| since + ABSENT)) => return None,
         }
     }
 }
@@ -137,6 +146,7 @@ struct Following<'a> {
     job: &'a JobId,
     said: Option<JobStatus>,
     running_since: Option<Instant>,
+    began: Instant,
     next_look: Instant,
     next_terminate: Instant,
     give_up: Option<Instant>,
@@ -151,6 +161,7 @@ impl<'a> Following<'a> {
             job,
             said: None,
             running_since: None,
+            began: now,
             next_look: now + tail::delay(Duration::ZERO),
             next_terminate: now,
             give_up: None,
@@ -177,32 +188,34 @@ impl<'a> Following<'a> {
         if terminal {
             return true;
         }
-        if view.outcome {
-            // A success needs no word from Batch.
-            if end::is_success(self.shared, self.recorded).await {
-                return true;
-            }
-            self.give_up.get_or_insert(Instant::now() + BATCH_LAG);
+        if view.outcome && self.give_up.is_none() {
+            let lag = match end::news(self.shared, self.recorded).await {
+                Some(News::Success) => return true,
+                Some(News::Stopped) => STOP_LAG,
+                Some(News::Other) => BATCH_LAG,
+                // It cannot be read for now.
+                None => return false,
+            };
+            self.give_up = Some(Instant::now() + lag);
         }
         false
     }
 
     async fn terminate(&mut self) {
-        self.give_up.get_or_insert(Instant::now() + CANCEL_GRACE);
-        self.next_terminate = Instant::now() + TERMINATE_AGAIN;
-        if let Err(error) = self
-            .shared
-            .client
-            .terminate_job(self.job, CANCEL_REASON)
-            .await
-        {
-            say(
-                self.shared,
-                self.recorded,
-                self.job,
-                &format!("The job could not be terminated: {error}."),
-            );
+        let over = Instant::now() + CANCEL_GRACE;
+        // The grace counts from the first call, which a long queue of others may precede.
+        if self.next_terminate == self.began {
+            self.give_up = Some(over);
         }
+        self.next_terminate = Instant::now() + TERMINATE_AGAIN;
+        let call = self.shared.client.terminate_job(self.job, CANCEL_REASON);
+        let why = match tokio::time::timeout(TERMINATE_PATIENCE, call).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "AWS Batch does not answer".to_owned(),
+        };
+        let text = format!("The job could not be terminated: {why}.");
+        say(self.shared, self.recorded, self.job, &text);
     }
 
     async fn look(&mut self, tail: &mut Tail, view: &Seen) {
@@ -210,23 +223,32 @@ impl<'a> Following<'a> {
             .running_since
             .map_or(Duration::ZERO, |since| since.elapsed());
         let started = self.running_since.is_some() || view.outcome;
-        if started {
-            read_logs(self.shared, self.recorded, tail).await;
+        if started && let Err(error) = read_logs(self.shared, self.recorded, tail).await {
+            self.shared.troubles.datastore.failed(&error);
         }
         self.next_look = Instant::now() + tail::delay(age);
     }
 }
 
-async fn read_logs(shared: &Shared, recorded: &Recorded, tail: &mut Tail) {
+/// Tells what is new in the logs. What cannot be read is read at the next look.
+async fn read_logs(
+    shared: &Shared,
+    recorded: &Recorded,
+    tail: &mut Tail,
+) -> Result<More, StoreError> {
+    let (streams, more) = tail
+        .read(&*shared.store, attempt_ref(shared, recorded))
+        .await;
+    tell_lines(shared, recorded, streams);
+    more
+}
+
+fn attempt_ref<'a>(shared: &'a Shared, recorded: &'a Recorded) -> AttemptRef<'a> {
     let launch = &recorded.pending.launch;
-    let at = AttemptRef {
+    AttemptRef {
         flow: &shared.plan.flow,
         task: &launch.path,
         attempt: launch.attempt,
-    };
-    match tail.read(&*shared.store, at).await {
-        Ok(streams) => tell_lines(shared, recorded, streams),
-        Err(error) => tracing::warn!(%error, "cannot read the logs of a task"),
     }
 }
 
@@ -245,21 +267,32 @@ fn tell_lines(
 
 /// The last words of the task, its metadata, and then its end.
 async fn finish(shared: &Shared, recorded: &Recorded, tail: &mut Tail, ended: Ended) {
-    read_logs(shared, recorded, tail).await;
-    tell_lines(shared, recorded, tail.rest());
     let launch = &recorded.pending.launch;
+    let missed = |what: &str, error: &anyhow::Error| {
+        let text = format!("The task's {what} could not be fetched: {error:#}.");
+        shared.tell(launch.task, launch.attempt, What::Said(text));
+    };
+    let read_on = async || Ok(read_logs(shared, recorded, tail).await?);
+    if let Err(error) = read_to_the_end(shared, read_on).await {
+        missed("last lines", &error);
+    }
+    tell_lines(shared, recorded, tail.rest());
     if let Some(root) = &shared.metadata_root {
-        let at = AttemptRef {
-            flow: &shared.plan.flow,
-            task: &launch.path,
-            attempt: launch.attempt,
-        };
-        if let Err(error) = datastore::local_metadata::merge(&*shared.store, at, root).await {
-            let text = format!("The task's metadata could not be fetched: {error}.");
-            shared.tell(launch.task, launch.attempt, What::Said(text));
+        let at = attempt_ref(shared, recorded);
+        let merge = async || Ok(datastore::local_metadata::merge(&*shared.store, at, root).await?);
+        if let Err(error) = shared.on_datastore(merge).await {
+            missed("metadata", &error);
         }
     }
     shared.tell(launch.task, launch.attempt, What::Ended(ended));
+}
+
+async fn read_to_the_end(
+    shared: &Shared,
+    mut read_on: impl AsyncFnMut() -> anyhow::Result<More>,
+) -> anyhow::Result<()> {
+    while shared.on_datastore(&mut read_on).await? == More::Yes {}
+    Ok(())
 }
 
 fn say(shared: &Shared, recorded: &Recorded, job: &JobId, text: &str) {

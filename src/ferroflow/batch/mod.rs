@@ -11,7 +11,14 @@ mod submit;
 mod tail;
 mod watch;
 
-use std::{cell::RefCell, collections::BTreeSet, path::PathBuf, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use aws::{batch::Client, s3::S3Store};
 use compute::host::protocol::BatchCommand;
@@ -22,9 +29,16 @@ use model::{
     layout::Stream,
 };
 use scheduler::Outcome;
-use tokio::sync::{mpsc, watch as signal};
+use tokio::{
+    sync::{mpsc, watch as signal},
+    time::Instant,
+};
 
 use self::{submit::Submitter, watch::Watcher};
+use crate::trouble::Trouble;
+
+/// How long a run that was cancelled waits for its jobs, and for services that do not answer.
+const CANCEL_GRACE: Duration = Duration::from_secs(30);
 
 /// An attempt that belongs on Batch.
 #[derive(Debug)]
@@ -35,15 +49,20 @@ pub(crate) struct Launch {
     pub(crate) command: Box<BatchCommand>,
 }
 
-/// What becomes of an attempt.
+/// What Batch has to say.
 #[derive(Debug)]
-pub(crate) struct BatchEvent {
-    pub(crate) task: TaskKey,
-    pub(crate) attempt: Attempt,
-    pub(crate) what: What,
+pub(crate) enum BatchEvent {
+    /// Something became of an attempt.
+    Attempt {
+        task: TaskKey,
+        attempt: Attempt,
+        what: What,
+    },
+    /// The run cannot go on.
+    Broken(anyhow::Error),
 }
 
-/// The content of a [`BatchEvent`].
+/// What becomes of an attempt.
 #[derive(Debug)]
 pub(crate) enum What {
     /// Its job has an id.
@@ -56,8 +75,6 @@ pub(crate) enum What {
     Refused(String),
     /// It has ended, and all its lines were told.
     Ended(Ended),
-    /// The run cannot go on.
-    Broken(anyhow::Error),
 }
 
 /// How an attempt ended.
@@ -79,6 +96,13 @@ pub(crate) struct Place {
     pub(crate) region: String,
 }
 
+/// Services that may not answer for a while.
+#[derive(Debug, Clone)]
+pub(crate) struct Troubles {
+    pub(crate) datastore: Rc<Trouble>,
+    pub(crate) batch: Rc<Trouble>,
+}
+
 /// What all parts of this module share.
 #[derive(Debug)]
 struct Shared {
@@ -91,18 +115,49 @@ struct Shared {
     region: String,
     warned: RefCell<BTreeSet<String>>,
     metadata_root: Option<PathBuf>,
+    troubles: Troubles,
     events: mpsc::UnboundedSender<BatchEvent>,
     cancelled: signal::Receiver<bool>,
+    cancelled_at: Cell<Option<Instant>>,
 }
 
 impl Shared {
     fn tell(&self, task: TaskKey, attempt: Attempt, what: What) {
         // The driver is gone only when the engine ends.
-        let _ = self.events.send(BatchEvent {
+        let _ = self.events.send(BatchEvent::Attempt {
             task,
             attempt,
             what,
         });
+    }
+
+    fn break_down(&self, error: anyhow::Error) {
+        let _ = self.events.send(BatchEvent::Broken(error));
+    }
+
+    /// Whether a run that was cancelled has waited long enough.
+    fn gives_up(&self) -> bool {
+        if !*self.cancelled.borrow() {
+            return false;
+        }
+        let since = self.cancelled_at.get().unwrap_or_else(Instant::now);
+        self.cancelled_at.set(Some(since));
+        since.elapsed() >= CANCEL_GRACE
+    }
+
+    /// An act on the datastore, again while that may help.
+    async fn on_datastore<T>(
+        &self,
+        act: impl AsyncFnMut() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let trouble = &self.troubles.datastore;
+        trouble.outlast(|| self.gives_up(), act).await
+    }
+
+    /// An act on Batch, again while that may help.
+    async fn on_batch<T>(&self, act: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let trouble = &self.troubles.batch;
+        trouble.outlast(|| self.gives_up(), act).await
     }
 
     /// Says what a platform ignores, once per run and step.
@@ -131,11 +186,19 @@ impl Batch {
         store: Arc<S3Store>,
         known: Arc<KnownValues>,
         place: Place,
+        troubles: Troubles,
         events: mpsc::UnboundedSender<BatchEvent>,
     ) -> Self {
         let (launches, queue) = mpsc::unbounded_channel();
         let (cancel, cancelled) = signal::channel(false);
-        let watcher = Watcher::start(client.clone(), Arc::clone(&store), Arc::clone(&plan));
+        let rounds = watch::Rounds {
+            client: client.clone(),
+            store: Arc::clone(&store),
+            plan: Arc::clone(&plan),
+            troubles: troubles.clone(),
+            events: events.clone(),
+        };
+        let watcher = Watcher::start(rounds);
         let shared = Rc::new(Shared {
             metadata_root: plan.metadata_root.as_ref().map(PathBuf::from),
             plan,
@@ -146,8 +209,10 @@ impl Batch {
             entry: place.entry,
             region: place.region,
             warned: RefCell::default(),
+            troubles,
             events,
             cancelled,
+            cancelled_at: Cell::default(),
         });
         tokio::task::spawn_local(Submitter::new(shared).run(queue));
         Self { launches, cancel }

@@ -8,23 +8,27 @@ use std::{rc::Rc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use aws::batch::SubmitError;
+use bytes::Bytes;
 use datastore::{ObjectStore, PutMode, PutOptions, PutOutcome};
 use model::{
     Timestamp,
     batch::{JobId, JobRequest},
     launch_record::{self, Planned},
     layout,
+    spec::Claim,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Launch, Shared, What, follow, request, watch::OutcomePlace};
+use super::{Launch, Shared, What, end, follow, request, watch::OutcomePlace};
+use crate::trouble::jittered;
 
 /// Attempts in one record: a record is written while earlier ones are still being submitted.
 const MAX_PER_RECORD: usize = 100;
 
-/// Pause before SubmitJob is tried again after a throttle; doubled each time.
+/// Pause before SubmitJob is called again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How often a submission whose reply was lost is sent again.
 const MAX_RESENDS: u32 = 5;
@@ -88,7 +92,11 @@ impl Submitter {
     async fn submit(&mut self, batch: Vec<Pending>) {
         let mut requested = Vec::new();
         for pending in batch {
-            match request::job(&self.shared, &pending.launch).await {
+            let shared = &self.shared;
+            let job = shared
+                .on_batch(async || request::job(shared, &pending.launch).await)
+                .await;
+            match job {
                 Ok(job) => requested.push((pending, job)),
                 Err(error) => self.refuse(&pending.launch, &format!("{error:#}")),
             }
@@ -96,7 +104,6 @@ impl Submitter {
         if requested.is_empty() {
             return;
         }
-        let first = (requested[0].0.launch.task, requested[0].0.launch.attempt);
         match self.record(requested).await {
             Ok(recorded) => {
                 for one in recorded {
@@ -104,7 +111,7 @@ impl Submitter {
                     tokio::task::spawn_local(submit_one(shared, one, again));
                 }
             }
-            Err(error) => self.shared.tell(first.0, first.1, What::Broken(error)),
+            Err(error) => self.shared.break_down(error),
         }
     }
 
@@ -138,20 +145,12 @@ impl Submitter {
         let (object, ranges) = launch_record::encode(seq, &self.holder, now, &planned)
             .context("cannot write down what is to be submitted")?;
         let key = layout::launch_record(flow, run, seq);
-        let options = PutOptions {
-            mode: PutMode::CreateOnly,
-            user_metadata: None,
-        };
-        let written = self
-            .shared
-            .store
-            .put(&key, object.clone().into(), options)
-            .await;
-        let written = written.with_context(|| format!("cannot write the launch record `{key}`"))?;
-        if written == PutOutcome::AlreadyExists && !self.is_mine(&key, &object).await? {
-            return Err(anyhow!(
-                "another launcher drives this run: it wrote the launch record `{key}`"
-            ));
+        self.shared
+            .on_datastore(async || self.write_record(&key, &object).await)
+            .await?;
+        if seq == 0 {
+            let check = warn_of_a_store_without_conditions(Rc::clone(&self.shared), key.clone());
+            tokio::task::spawn_local(check);
         }
         self.next_seq += 1;
         let recorded = recorded.into_iter().zip(ranges);
@@ -162,6 +161,22 @@ impl Submitter {
                 place,
             })
             .collect())
+    }
+
+    async fn write_record(&self, key: &str, object: &[u8]) -> anyhow::Result<()> {
+        let options = PutOptions {
+            mode: PutMode::CreateOnly,
+            user_metadata: None,
+        };
+        let body = Bytes::copy_from_slice(object);
+        let written = self.shared.store.put(key, body, options).await;
+        let written = written.with_context(|| format!("cannot write the launch record `{key}`"))?;
+        if written == PutOutcome::AlreadyExists && !self.is_mine(key, object).await? {
+            return Err(anyhow!(
+                "another launcher drives this run: it wrote the launch record `{key}`"
+            ));
+        }
+        Ok(())
     }
 
     /// A write whose reply was lost is found again as one's own.
@@ -176,45 +191,106 @@ impl Submitter {
     }
 }
 
-/// Submits one job and follows it to its end.
-async fn submit_one(shared: Rc<Shared>, recorded: Recorded, again: mpsc::UnboundedSender<Pending>) {
-    match obtain_job(&shared, &recorded).await {
-        Ok(Some(job)) => follow::follow(shared, recorded, job, again).await,
-        Ok(None) => follow::never_submitted(&shared, &recorded),
-        Err(why) => {
-            let launch = &recorded.pending.launch;
-            shared.tell(launch.task, launch.attempt, What::Refused(why));
-        }
+/// Some stores that look like S3 ignore `If-None-Match`; then a claim holds nothing off. The first
+/// record is created once more, which must fail.
+async fn warn_of_a_store_without_conditions(shared: Rc<Shared>, key: String) {
+    let Ok(Some(there)) = shared.store.get(&key).await else {
+        return;
+    };
+    let options = PutOptions {
+        mode: PutMode::CreateOnly,
+        user_metadata: None,
+    };
+    let written = shared.store.put(&key, there.body, options).await;
+    if matches!(written, Ok(PutOutcome::Written)) {
+        let text = "The datastore ignores conditional writes (If-None-Match): a job that AWS Batch \
+                    starts twice may run its task twice.";
+        shared.troubles.datastore.say(text.to_owned());
     }
 }
 
-/// Sends until there is an answer. `None`: the run was cancelled before a job can have existed.
-async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Result<Option<JobId>, String> {
+/// What came of a submission.
+enum Obtained {
+    /// A job.
+    Job(JobId),
+    /// The run was cancelled before a job can have existed.
+    Nothing,
+    /// Batch will not take it.
+    Refused(String),
+    /// It was given up after a reply had been lost: a job of it may exist.
+    GivenUp(String),
+}
+
+/// Submits one job and follows it to its end.
+async fn submit_one(shared: Rc<Shared>, recorded: Recorded, again: mpsc::UnboundedSender<Pending>) {
+    let why = match obtain_job(&shared, &recorded).await {
+        Obtained::Job(job) => return follow::follow(shared, recorded, job, again).await,
+        Obtained::Nothing => return follow::never_submitted(&shared, &recorded),
+        Obtained::Refused(why) => why,
+        Obtained::GivenUp(why) => {
+            // From here on no job of it can start; one that has started is followed.
+            let claim = shared
+                .on_datastore(async || end::claim(&shared, &recorded).await)
+                .await;
+            match claim {
+                Ok(Some(Claim::Claimed { job, .. })) => {
+                    return follow::follow(shared, recorded, JobId::new(job), again).await;
+                }
+                Ok(Some(Claim::Revoked { .. }) | None) => why,
+                Err(error) => return shared.break_down(error),
+            }
+        }
+    };
+    let launch = &recorded.pending.launch;
+    shared.tell(launch.task, launch.attempt, What::Refused(why));
+}
+
+/// Sends until there is an answer.
+async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Obtained {
+    let trouble = &shared.troubles.batch;
     let mut pause = FIRST_PAUSE;
     let mut resends = 0;
     loop {
-        // After a lost reply a job may exist: it is sought to its end even when cancelled.
-        if resends == 0 && *shared.cancelled.borrow() {
-            return Ok(None);
+        if *shared.cancelled.borrow() && (resends == 0 || shared.gives_up()) {
+            return if resends == 0 {
+                Obtained::Nothing
+            } else {
+                Obtained::GivenUp("The run was cancelled.".to_owned())
+            };
         }
         match shared.client.submit_job(&recorded.request).await {
-            Ok(job) => return Ok(Some(job)),
-            Err(SubmitError::Refused(why)) => return Err(why),
-            Err(SubmitError::Throttled) => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(30));
+            Ok(job) => {
+                trouble.worked();
+                return Obtained::Job(job);
             }
+            Err(SubmitError::Refused(why)) if resends == 0 => return Obtained::Refused(why),
+            Err(SubmitError::Refused(why)) => return Obtained::GivenUp(why),
+            Err(SubmitError::Throttled) => {}
+            Err(SubmitError::NotSent(why)) => trouble.failed(&why),
             Err(SubmitError::Unknown(why)) => {
                 tracing::warn!(why, job = recorded.request.name, "SubmitJob: no reply");
                 if let Some(job) = find_by_name(shared, recorded).await {
-                    return Ok(Some(job));
+                    return Obtained::Job(job);
                 }
                 resends += 1;
                 if resends > MAX_RESENDS {
-                    return Err(format!("SubmitJob gave no answer {resends} times: {why}"));
+                    let why = format!("SubmitJob gave no answer {resends} times: {why}");
+                    return Obtained::GivenUp(why);
                 }
             }
         }
+        pause_unless_cancelled(shared, pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn pause_unless_cancelled(shared: &Shared, pause: Duration) {
+    let mut cancelled = shared.cancelled.clone();
+    let over = cancelled.wait_for(|cancelled| *cancelled);
+    let _ = tokio::time::timeout(jittered(pause), over).await;
+    if *shared.cancelled.borrow() {
+        // Not in a tight loop either.
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

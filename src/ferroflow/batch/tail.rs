@@ -11,6 +11,19 @@ use model::layout::Stream;
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// The most bytes of a log that one look reads: a task may write gigabytes between two looks.
+const LOOK_BYTES: u64 = 8 << 20;
+
+/// New lines, by stream.
+pub(super) type Lines = Vec<(Stream, Vec<Vec<u8>>)>;
+
+/// Whether there is more to read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum More {
+    Yes,
+    No,
+}
+
 /// How far the two logs of an attempt have been read.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
@@ -25,21 +38,34 @@ struct Position {
 }
 
 impl Tail {
-    /// The complete lines that are new, per stream.
+    /// The complete lines that are new, per stream. A stream that cannot be read does not lose
+    /// those of the other.
     pub(super) async fn read<S: ObjectStore>(
         &mut self,
         store: &S,
         at: AttemptRef<'_>,
-    ) -> Result<Vec<(Stream, Vec<Vec<u8>>)>, StoreError> {
+    ) -> (Lines, Result<More, StoreError>) {
         let (out, err) = tokio::join!(
             self.stdout.read(store, at, Stream::Stdout),
             self.stderr.read(store, at, Stream::Stderr)
         );
-        Ok(vec![(Stream::Stdout, out?), (Stream::Stderr, err?)])
+        let (mut lines, mut more) = (Vec::new(), Ok(More::No));
+        for (stream, read) in [(Stream::Stdout, out), (Stream::Stderr, err)] {
+            match read {
+                Ok((found, filled)) => {
+                    lines.push((stream, found));
+                    if filled && more.is_ok() {
+                        more = Ok(More::Yes);
+                    }
+                }
+                Err(error) => more = Err(error),
+            }
+        }
+        (lines, more)
     }
 
     /// What is left without a newline at its end.
-    pub(super) fn rest(&mut self) -> Vec<(Stream, Vec<Vec<u8>>)> {
+    pub(super) fn rest(&mut self) -> Lines {
         let mut rest = Vec::new();
         for (stream, position) in [
             (Stream::Stdout, &mut self.stdout),
@@ -59,9 +85,10 @@ impl Position {
         store: &S,
         at: AttemptRef<'_>,
         stream: Stream,
-    ) -> Result<Vec<Vec<u8>>, StoreError> {
-        let new = logs::read_task_log(store, at, stream, self.read).await?;
+    ) -> Result<(Vec<Vec<u8>>, bool), StoreError> {
+        let new = logs::read_task_log(store, at, stream, self.read, LOOK_BYTES).await?;
         let new = new.unwrap_or_default();
+        let filled = new.len() as u64 >= LOOK_BYTES;
         self.read += new.len() as u64;
         let mut lines = Vec::new();
         for piece in new.split_inclusive(|b| *b == b'\n') {
@@ -70,7 +97,7 @@ impl Position {
                 lines.push(std::mem::take(&mut self.partial));
             }
         }
-        Ok(lines)
+        Ok((lines, filled))
     }
 }
 

@@ -9,20 +9,30 @@ use std::{
     time::Duration,
 };
 
-use aws::{batch::Client, s3::S3Store};
-use datastore::ObjectStore;
+use aws::{
+    batch::{BatchErrorKind, Client, Described},
+    s3::S3Store,
+};
+use datastore::{ObjectStore, StoreError};
 use model::{
     Plan,
     batch::{JobDetail, JobId},
     layout,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
+
+use super::{BatchEvent, Troubles};
 
 /// Pause between two rounds while few jobs are watched.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// Up to this many open outcomes are asked for one by one; more are listed by record.
-const MAX_SINGLE_HEADS: usize = 32;
+/// Requests for outcomes in a round. Up to this many open ones are asked for one by one; more are
+/// listed by record.
+const MAX_LOOKS: usize = 32;
 
 /// DescribeJobs serves this many ids (AWS Batch API reference, DescribeJobs).
 const IDS_PER_CALL: usize = 100;
@@ -37,6 +47,8 @@ pub(super) struct Seen {
     pub(super) detail: Option<JobDetail>,
     /// Whether its outcome is in the datastore.
     pub(super) outcome: bool,
+    /// Since when Batch, asked for it, does not show it.
+    pub(super) absent_since: Option<Instant>,
 }
 
 /// Where the outcome of a job will be.
@@ -61,15 +73,14 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn start(client: Client, store: Arc<S3Store>, plan: Arc<Plan>) -> Self {
+    /// Starts the rounds. Outcomes are looked for whatever Batch does: a success needs no word
+    /// from it.
+    pub(super) fn start(rounds: Rounds) -> Self {
         let registry = Registry::default();
-        let rounds = Rounds {
-            registry: Rc::clone(&registry),
-            client,
-            store,
-            plan,
-        };
-        tokio::task::spawn_local(rounds.run());
+        let rounds = Rc::new(rounds);
+        let of_batch = Rc::clone(&rounds).describe_on_and_on(Rc::clone(&registry));
+        tokio::task::spawn_local(of_batch);
+        tokio::task::spawn_local(rounds.look_on_and_on(Rc::clone(&registry)));
         Self { registry }
     }
 
@@ -83,102 +94,156 @@ impl Watcher {
     }
 }
 
-struct Rounds {
-    registry: Registry,
-    client: Client,
-    store: Arc<S3Store>,
-    plan: Arc<Plan>,
+/// What rounds need.
+pub(super) struct Rounds {
+    pub(super) client: Client,
+    pub(super) store: Arc<S3Store>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) troubles: Troubles,
+    pub(super) events: mpsc::UnboundedSender<BatchEvent>,
 }
 
 impl Rounds {
-    async fn run(self) {
+    async fn describe_on_and_on(self: Rc<Self>, registry: Registry) {
         loop {
             let began = Instant::now();
-            self.registry
+            registry
                 .borrow_mut()
                 .retain(|_, entry| !entry.seen.is_closed());
-            let open = self.registry.borrow().len();
-            if open > 0 {
-                tokio::join!(self.look_for_outcomes(), self.describe());
+            let ids: Vec<JobId> = registry.borrow().keys().cloned().collect();
+            let calls = ids.len().div_ceil(IDS_PER_CALL);
+            if !ids.is_empty() {
+                self.describe(&registry, &ids).await;
             }
-            let calls = open.div_ceil(IDS_PER_CALL);
             let spaced = Duration::from_millis((calls * 1000 / CALLS_PER_SECOND) as u64);
             tokio::time::sleep_until(began + ROUND.max(spaced)).await;
         }
     }
 
-    async fn describe(&self) {
-        let ids: Vec<JobId> = self.registry.borrow().keys().cloned().collect();
-        let found = match self.client.describe_jobs(&ids).await {
-            Ok(found) => found,
-            Err(error) => {
-                // Silence never means dead: the next round asks again.
-                tracing::warn!(%error, jobs = ids.len(), "cannot describe jobs");
-                return;
+    async fn describe(&self, registry: &Registry, ids: &[JobId]) {
+        let Described {
+            found,
+            absent,
+            error,
+        } = self.client.describe_jobs(ids).await;
+        match error {
+            None => self.troubles.batch.worked(),
+            Some(error) if error.kind == BatchErrorKind::AccessDenied => {
+                let hint = "the launcher cannot follow its jobs without batch:DescribeJobs";
+                let error = anyhow::Error::new(error).context(hint);
+                // The driver is gone only when the engine ends.
+                let _ = self.events.send(BatchEvent::Broken(error));
             }
-        };
-        let registry = self.registry.borrow();
+            // Silence never means dead: the next round asks again.
+            Some(error) => self.troubles.batch.failed(&error),
+        }
+        let registry = registry.borrow();
         for (id, detail) in found {
             if let Some(entry) = registry.get(&id) {
                 entry.seen.send_if_modified(|seen| {
                     let changed = seen.detail.as_ref() != Some(&detail);
                     seen.detail = Some(detail);
+                    seen.absent_since = None;
                     changed
+                });
+            }
+        }
+        let now = Instant::now();
+        for id in absent {
+            if let Some(entry) = registry.get(&id) {
+                entry.seen.send_if_modified(|seen| {
+                    let is_news = seen.absent_since.is_none();
+                    seen.absent_since.get_or_insert(now);
+                    is_news
                 });
             }
         }
     }
 
-    async fn look_for_outcomes(&self) {
-        let mut open: BTreeMap<OutcomePlace, JobId> = BTreeMap::new();
-        for (id, entry) in self.registry.borrow().iter() {
-            if !entry.seen.borrow().outcome {
-                open.insert(entry.place, id.clone());
-            }
-        }
-        if open.len() <= MAX_SINGLE_HEADS {
-            for (place, id) in open {
-                let key = layout::outcome(&self.plan.flow, &self.plan.run, place.seq, place.index);
-                match self.store.head(&key).await {
-                    Ok(Some(_)) => self.found(&id),
-                    Ok(None) => {}
-                    Err(error) => tracing::warn!(%error, "cannot look for an outcome"),
+    async fn look_on_and_on(self: Rc<Self>, registry: Registry) {
+        let mut last = None;
+        loop {
+            let began = Instant::now();
+            let open = open_places(&registry);
+            let found = if open.len() <= MAX_LOOKS {
+                self.heads(open.keys().copied()).await
+            } else {
+                self.lists(&open, &mut last).await
+            };
+            for id in found.iter().filter_map(|place| open.get(place)) {
+                if let Some(entry) = registry.borrow().get(id) {
+                    entry.seen.send_modify(|seen| seen.outcome = true);
                 }
             }
-        } else {
-            self.list_outcomes(&open).await;
+            tokio::time::sleep_until(began + ROUND).await;
         }
     }
 
-    async fn list_outcomes(&self, open: &BTreeMap<OutcomePlace, JobId>) {
+    async fn heads(
+        self: &Rc<Self>,
+        places: impl Iterator<Item = OutcomePlace>,
+    ) -> Vec<OutcomePlace> {
+        let mut looks = JoinSet::new();
+        for place in places {
+            let this = Rc::clone(self);
+            looks.spawn_local(async move {
+                let key = layout::outcome(&this.plan.flow, &this.plan.run, place.seq, place.index);
+                let found = this.store.head(&key).await.map(|found| found.is_some());
+                Ok(if found? { vec![place] } else { Vec::new() })
+            });
+        }
+        self.gather(looks).await
+    }
+
+    /// Lists the outcomes of some records with open jobs; the next round goes on behind them.
+    async fn lists(
+        self: &Rc<Self>,
+        open: &BTreeMap<OutcomePlace, JobId>,
+        last: &mut Option<u64>,
+    ) -> Vec<OutcomePlace> {
         let mut records: Vec<u64> = open.keys().map(|place| place.seq).collect();
         records.dedup();
-        for seq in records {
-            let folder = layout::outcome_folder(&self.plan.flow, &self.plan.run, seq);
-            let entries = match self.store.list(&folder).await {
-                Ok(entries) => entries,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot list outcomes");
-                    continue;
-                }
-            };
-            for entry in entries {
-                let index = entry
-                    .key
-                    .rsplit('/')
-                    .next()
-                    .and_then(|name| name.parse().ok());
-                let place = index.map(|index| OutcomePlace { seq, index });
-                if let Some(id) = place.and_then(|place| open.get(&place)) {
-                    self.found(id);
-                }
-            }
+        let begin = last.map_or(0, |last| records.partition_point(|seq| *seq <= last));
+        let looked_at = records.len().min(MAX_LOOKS);
+        let mut looks = JoinSet::new();
+        for seq in records.iter().cycle().skip(begin).take(looked_at).copied() {
+            *last = Some(seq);
+            let this = Rc::clone(self);
+            looks.spawn_local(async move {
+                let folder = layout::outcome_folder(&this.plan.flow, &this.plan.run, seq);
+                let index = |entry: &datastore::Entry| entry.key.rsplit('/').next()?.parse().ok();
+                let entries = this.store.list(&folder).await?;
+                let indices = entries.iter().filter_map(index);
+                Ok(indices.map(|index| OutcomePlace { seq, index }).collect())
+            });
         }
+        self.gather(looks).await
     }
 
-    fn found(&self, id: &JobId) {
-        if let Some(entry) = self.registry.borrow().get(id) {
-            entry.seen.send_modify(|seen| seen.outcome = true);
+    async fn gather(
+        &self,
+        mut looks: JoinSet<Result<Vec<OutcomePlace>, StoreError>>,
+    ) -> Vec<OutcomePlace> {
+        let mut all = Vec::new();
+        while let Some(look) = looks.join_next().await {
+            match look {
+                Ok(Ok(found)) => {
+                    self.troubles.datastore.worked();
+                    all.extend(found);
+                }
+                Ok(Err(error)) => self.troubles.datastore.failed(&error),
+                Err(error) => tracing::error!(%error, "a look for outcomes was lost"),
+            }
         }
+        all
     }
+}
+
+/// The jobs whose outcome is not known to be there.
+fn open_places(registry: &Registry) -> BTreeMap<OutcomePlace, JobId> {
+    let registry = registry.borrow();
+    let open = registry
+        .iter()
+        .filter(|(_, entry)| !entry.seen.borrow().outcome);
+    open.map(|(id, entry)| (entry.place, id.clone())).collect()
 }

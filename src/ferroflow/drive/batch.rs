@@ -47,11 +47,21 @@ impl<S: ObjectStore + 'static> Driver<S> {
         }
     }
 
-    pub(super) fn on_batch(&mut self, event: BatchEvent) -> anyhow::Result<()> {
-        let key = (event.task, event.attempt);
-        match event.what {
+    pub(super) fn on_batch(&mut self, event: BatchEvent) {
+        match event {
+            BatchEvent::Attempt {
+                task,
+                attempt,
+                what,
+            } => self.on_attempt((task, attempt), what),
+            BatchEvent::Broken(error) => self.break_down(error),
+        }
+    }
+
+    fn on_attempt(&mut self, key: (TaskKey, Attempt), what: What) {
+        match what {
             What::Submitted { job } => {
-                tracing::info!(task = %event.task, attempt = %event.attempt, job, "submitted");
+                tracing::info!(task = %key.0, attempt = %key.1, job, "submitted");
                 if let Some(running) = self.attempts.get_mut(&key) {
                     running.place = Place::Batch { job };
                 }
@@ -60,9 +70,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             What::Lines { stream, lines } => self.task_lines(key, stream, &lines),
             What::Refused(why) => self.on_refused(key, &why),
             What::Ended(ended) => self.on_batch_ended(key, ended),
-            What::Broken(error) => return Err(error),
         }
-        Ok(())
     }
 
     /// Upstream says so before each retry, on standard error, and stores it with the retry.
@@ -146,11 +154,17 @@ impl<S: ObjectStore + 'static> Driver<S> {
             let text = self.with_job(key, &explanation);
             self.chatter(key, &text);
             self.system_log_line(key, Stream::Stderr, "Task failed.");
-            if matches!(outcome, Outcome::Failed(FailureClass::NoRetry)) {
+            let class = FailureClass::NoRetry;
+            if outcome == Outcome::Failed(class)
+                || outcome == Outcome::Failed(FailureClass::Cancelled)
+            {
                 self.say(Tone::System, "This failed task will not be retried.");
             }
         }
-        let return_code = return_code.unwrap_or(model::exit_code::FAILURE);
+        let succeeded = matches!(outcome, Outcome::Succeeded(_));
+        let return_code = return_code
+            .filter(|code| succeeded || *code != 0)
+            .unwrap_or(model::exit_code::FAILURE);
         self.settle(key, outcome, return_code);
     }
 }

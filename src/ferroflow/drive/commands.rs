@@ -61,7 +61,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             Err(error) => return self.on_not_prepared(task, attempt, error),
         };
         self.task_ids.insert(task, prepared.task_id.clone());
-        if self.halting.is_some() {
+        if self.halting.is_some() || self.broken.is_some() {
             // The run ended while the host was preparing: nothing has started.
             let outcome = Outcome::Failed(FailureClass::NoRetry);
             self.handle(Event::TaskEnded {

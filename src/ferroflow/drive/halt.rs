@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use compute::host::protocol::FinishOutcome;
 use datastore::ObjectStore;
 use model::layout::Stream;
 use nix::sys::signal::Signal;
 use scheduler::{Event, HaltCause};
 
-use super::{Driver, Happening, local::Judged};
+use super::{Driver, Happening, local::Judged, running::Running};
 use crate::report::Tone;
 
 /// How long running tasks may go on.
@@ -42,8 +43,29 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 self.handle(Event::Interrupted);
             }
             Some(halting) if halting.signo == 0 => halting.signo = signo,
-            Some(_) => self.kill_all(),
+            Some(_) => {
+                self.kill_all();
+                self.abandon_jobs();
+            }
         }
+    }
+
+    /// Somebody will not wait until the jobs have ended: says which may still run, and leaves.
+    fn abandon_jobs(&mut self) {
+        let jobs: Vec<_> = self.attempts.values().filter_map(Running::job).collect();
+        if jobs.is_empty() {
+            return;
+        }
+        let text = format!(
+            "Leaving without waiting for {} jobs, which were told to end and may still run: {}. \
+             `batch kill --run-id {}` ends them.",
+            jobs.len(),
+            jobs.join(" "),
+            self.plan.run
+        );
+        self.say(Tone::Bad, &text);
+        let signo = self.halting.as_ref().map_or(0, |halting| halting.signo);
+        self.finished = Some(FinishOutcome::Interrupted { signo });
     }
 
     pub(super) fn halt(&mut self, cause: HaltCause) {

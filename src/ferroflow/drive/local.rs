@@ -1,7 +1,8 @@
 //! Attempts on this machine: their lines, their end, and what is stored about it.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
+use anyhow::Context;
 use compute::{
     host::protocol::{FinishOutcome, Prepared},
     local::{LocalEvent, Spec},
@@ -87,7 +88,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             running.path.clone(),
         );
         let known = Arc::clone(&self.known);
-        let reports = self.reports.clone();
+        let (reports, datastore) = (self.reports.clone(), Rc::clone(&self.datastore));
         tokio::task::spawn_local(async move {
             let mut judged = Judged {
                 task,
@@ -101,11 +102,13 @@ impl<S: ObjectStore + 'static> Driver<S> {
                     task: &path,
                     attempt,
                 };
-                match datastore::task_result::read(&*store, at, &known).await {
+                let read = async || {
+                    let result = datastore::task_result::read(&*store, at, &known).await;
+                    result.with_context(|| format!("cannot read the results of task {path}"))
+                };
+                match datastore.outlast(|| false, read).await {
                     Ok(result) => judged.result = Some(result),
                     Err(error) => {
-                        let error = anyhow::Error::new(error)
-                            .context(format!("cannot read the results of task {path}"));
                         let _ = reports.send(Happening::Broken(error));
                         return;
                     }

@@ -9,7 +9,7 @@ mod local;
 mod progress;
 mod running;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::{Result, anyhow};
 use compute::{
@@ -22,16 +22,20 @@ use compute::{
 use datastore::{KnownValues, ObjectStore};
 use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath, Timestamp};
 use scheduler::{Command, Event, Outcome, Run, TimerId};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use self::{halt::Halting, running::Running};
 use crate::{
-    batch::{Batch, BatchEvent},
+    batch::{Batch, BatchEvent, Troubles},
     report::{Console, Tone},
+    trouble::Trouble,
 };
 
 /// Output of running tasks waits in a channel of this many lines before it slows them down.
 const LOCAL_EVENTS: usize = 1024;
+
+/// A run that cannot go on waits this long for its jobs to end.
+const BREAKDOWN_GRACE: Duration = Duration::from_secs(45);
 
 /// Time between two progress lines (`PROGRESS_INTERVAL` in metaflow/runtime.py).
 const PROGRESS_INTERVAL: Duration = Duration::from_mins(5);
@@ -58,6 +62,13 @@ enum Happening {
     Broken(anyhow::Error),
 }
 
+/// Why a run cannot go on, and until when its jobs are waited for.
+#[derive(Debug)]
+struct Breakdown {
+    error: anyhow::Error,
+    until: Instant,
+}
+
 /// The driver of one run.
 #[derive(Debug)]
 pub(crate) struct Driver<S> {
@@ -74,6 +85,9 @@ pub(crate) struct Driver<S> {
     batch_events: BatchEvents,
     reports: mpsc::UnboundedSender<Happening>,
     reported: mpsc::UnboundedReceiver<Happening>,
+    notices: mpsc::UnboundedReceiver<String>,
+    datastore: Rc<Trouble>,
+    broken: Option<Breakdown>,
     task_ids: HashMap<TaskKey, TaskId>,
     attempts: HashMap<(TaskKey, Attempt), Running>,
     halting: Option<Halting>,
@@ -87,11 +101,21 @@ impl<S: ObjectStore + 'static> Driver<S> {
         host: Host,
         host_events: mpsc::UnboundedReceiver<HostEvents>,
         store: Arc<S>,
-        start_batch: impl FnOnce(&Arc<Plan>, &Arc<KnownValues>) -> Option<(Batch, BatchEvents)>,
+        start_batch: impl FnOnce(
+            &Arc<Plan>,
+            &Arc<KnownValues>,
+            Troubles,
+        ) -> Option<(Batch, BatchEvents)>,
     ) -> Result<Self> {
         let plan = Arc::new(plan);
         let known = Arc::new(KnownValues::new(&plan.graph, plan.limits.max_num_splits));
-        let (batch, batch_events) = match start_batch(&plan, &known) {
+        let (say, notices) = mpsc::unbounded_channel();
+        let datastore = Trouble::new("The datastore", say.clone());
+        let troubles = Troubles {
+            datastore: Rc::clone(&datastore),
+            batch: Trouble::new("AWS Batch", say),
+        };
+        let (batch, batch_events) = match start_batch(&plan, &known, troubles) {
             Some((batch, events)) => (Some(batch), events),
             // Nothing is ever sent here.
             None => (None, mpsc::unbounded_channel().1),
@@ -112,6 +136,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
             local_events,
             reports,
             reported,
+            notices,
+            datastore,
+            broken: None,
             task_ids: HashMap::new(),
             attempts: HashMap::new(),
             halting: None,
@@ -128,39 +155,61 @@ impl<S: ObjectStore + 'static> Driver<S> {
         );
         self.handle(Event::Begun);
         loop {
-            self.dispatch();
+            if let Some(broken) = self.broken.take_if(|_| self.attempts.is_empty()) {
+                return Err(broken.error);
+            }
+            if self.broken.is_none() {
+                self.dispatch();
+            }
             if let Some(outcome) = self.finished.take() {
                 return self.leave(&outcome).await;
             }
             self.console.flush();
+            let until = self.broken.as_ref().map(|broken| broken.until);
             tokio::select! {
                 biased;
                 Some(event) = self.local_events.recv() => self.on_local(event),
-                Some(event) = self.batch_events.recv() => self.on_batch(event)?,
-                Some(happening) = self.reported.recv() => self.on_happening(happening)?,
+                Some(event) = self.batch_events.recv() => self.on_batch(event),
+                Some(happening) = self.reported.recv() => self.on_happening(happening),
+                Some(text) = self.notices.recv() => self.say(Tone::System, &text),
                 event = self.host_events.recv() => self.on_host(event)?,
                 _ = progress.tick() => self.print_progress(),
+                () = wait_until(until) => self.attempts.clear(),
             }
-            self.drain()?;
+            self.drain();
         }
     }
 
     /// Handles everything that is already there, so that one dispatch serves all of it.
-    fn drain(&mut self) -> Result<()> {
+    fn drain(&mut self) {
         loop {
             if let Ok(event) = self.local_events.try_recv() {
                 self.on_local(event);
             } else if let Ok(event) = self.batch_events.try_recv() {
-                self.on_batch(event)?;
+                self.on_batch(event);
             } else if let Ok(happening) = self.reported.try_recv() {
-                self.on_happening(happening)?;
+                self.on_happening(happening);
             } else {
-                return Ok(());
+                return;
             }
         }
     }
 
-    fn on_happening(&mut self, happening: Happening) -> Result<()> {
+    /// The run cannot go on: what runs is ended, jobs too, before that is reported.
+    fn break_down(&mut self, error: anyhow::Error) {
+        if self.broken.is_some() {
+            return;
+        }
+        self.say(Tone::Bad, &format!("The run cannot go on: {error:#}."));
+        self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
+        if let Some(batch) = &self.batch {
+            batch.cancel();
+        }
+        let until = Instant::now() + BREAKDOWN_GRACE;
+        self.broken = Some(Breakdown { error, until });
+    }
+
+    fn on_happening(&mut self, happening: Happening) {
         match happening {
             Happening::Prepared {
                 task,
@@ -181,12 +230,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
             }
             Happening::Due(timer) => self.handle(Event::Due(timer)),
             Happening::GraceOver => self.on_grace_over(),
-            Happening::Broken(error) => {
-                self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
-                return Err(error);
-            }
+            Happening::Broken(error) => self.break_down(error),
         }
-        Ok(())
     }
 
     fn on_host(&mut self, event: Option<HostEvents>) -> Result<()> {
@@ -269,6 +314,13 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     fn say(&mut self, tone: Tone, text: &str) {
         self.console.say(tone, text);
+    }
+}
+
+async fn wait_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

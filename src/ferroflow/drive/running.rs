@@ -1,10 +1,11 @@
 //! An attempt in flight, wherever it runs: what is said about it, and what is stored at its end.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use anyhow::Context;
-use datastore::{AttemptRef, ObjectStore, attempt::RuntimeRecord};
-use model::{Attempt, Fanout, FlowName, TaskKey, TaskPath, Transition, layout::Stream};
+use bytes::Bytes;
+use datastore::{AttemptRef, ObjectStore, StoreError, attempt::RuntimeRecord};
+use model::{Attempt, Fanout, TaskKey, TaskPath, Transition, layout::Stream};
 use scheduler::Outcome;
 
 use super::{Driver, Happening};
@@ -57,6 +58,14 @@ impl Running {
             killed: false,
         }
     }
+
+    /// The id of its job, if it has one.
+    pub(super) fn job(&self) -> Option<&str> {
+        match &self.place {
+            Place::Batch { job } => Some(job),
+            Place::Here => None,
+        }
+    }
 }
 
 impl<S: ObjectStore + 'static> Driver<S> {
@@ -102,10 +111,26 @@ impl<S: ObjectStore + 'static> Driver<S> {
             return;
         };
         let (store, flow) = (Arc::clone(&self.store), self.plan.flow.clone());
-        let reports = self.reports.clone();
+        let (reports, datastore) = (self.reports.clone(), Rc::clone(&self.datastore));
         let (task, attempt) = key;
         tokio::task::spawn_local(async move {
-            let saved = save(&*store, &flow, running, attempt, return_code).await;
+            let Running {
+                path, log, killed, ..
+            } = running;
+            let record = RuntimeRecord::new(return_code, killed);
+            let (stdout, stderr) = log.into_bytes();
+            let (stdout, stderr) = (Bytes::from(stdout), Bytes::from(stderr));
+            let at = AttemptRef {
+                flow: &flow,
+                task: &path,
+                attempt,
+            };
+            let save = async || {
+                save(&*store, at, record, (stdout.clone(), stderr.clone()))
+                    .await
+                    .with_context(|| format!("cannot store the logs of task {path}"))
+            };
+            let saved = datastore.outlast(|| false, save).await;
             let _ = reports.send(match saved {
                 Ok(()) => Happening::Settled {
                     task,
@@ -120,26 +145,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
 async fn save<S: ObjectStore>(
     store: &S,
-    flow: &FlowName,
-    running: Running,
-    attempt: Attempt,
-    return_code: i32,
-) -> anyhow::Result<()> {
-    let Running {
-        path, log, killed, ..
-    } = running;
-    let (stdout, stderr) = log.into_bytes();
-    let at = AttemptRef {
-        flow,
-        task: &path,
-        attempt,
-    };
-    let stored = async {
-        let record = RuntimeRecord::new(return_code, killed);
-        datastore::attempt::write_runtime(store, at, record).await?;
-        datastore::logs::save_runtime_logs(store, at, stdout, stderr).await
-    };
-    stored
-        .await
-        .with_context(|| format!("cannot store the logs of task {path}"))
+    at: AttemptRef<'_>,
+    record: RuntimeRecord,
+    (stdout, stderr): (Bytes, Bytes),
+) -> Result<(), StoreError> {
+    datastore::attempt::write_runtime(store, at, record).await?;
+    datastore::logs::save_runtime_logs(store, at, stdout, stderr).await
 }

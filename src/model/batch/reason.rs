@@ -55,6 +55,7 @@ pub struct JobEnd {
     status_reason: Option<String>,
     container_reason: Option<String>,
     exit_code: Option<i32>,
+    log_stream: Option<String>,
 }
 
 impl JobEnd {
@@ -86,6 +87,7 @@ impl JobEnd {
             status_reason,
             container_reason,
             exit_code: detail.exit_code,
+            log_stream: filled(&detail.log_stream),
         }
     }
 
@@ -96,6 +98,7 @@ impl JobEnd {
             status_reason: None,
             container_reason: None,
             exit_code: None,
+            log_stream: None,
         }
     }
 
@@ -127,7 +130,7 @@ impl JobEnd {
             EndKind::HostLost
                 | EndKind::Image { retryable: true }
                 | EndKind::ContainerRuntime { retryable: true }
-                | EndKind::Bootstrap(container::BOOTSTRAP_FETCH)
+                | EndKind::Bootstrap(container::BOOTSTRAP_FETCH | container::BOOTSTRAP_FAILED)
         )
     }
 

@@ -25,7 +25,7 @@ async fn jobs_are_described_a_hundred_at_a_time() {
     ])
     .await;
     let ids: Vec<JobId> = (0..250).map(|i| JobId::new(format!("id-{i}"))).collect();
-    let found = server.batch().await.describe_jobs(&ids).await.unwrap();
+    let found = server.batch().await.describe_jobs(&ids).await.found;
     assert_eq!(found.keys().collect::<Vec<_>>(), [&ids[249]]);
     let asked: Vec<usize> = server
         .requests()
@@ -55,7 +55,7 @@ async fn a_description_is_read_whole() {
     let server = Server::start([jobs(json!([full, attempt_only]))]).await;
     let (id, attempt) = (JobId::new("id"), JobId::new("attempt"));
     let ids = [id.clone(), attempt.clone(), JobId::new("gone")];
-    let found = server.batch().await.describe_jobs(&ids).await.unwrap();
+    let found = server.batch().await.describe_jobs(&ids).await.found;
     assert_eq!(found.len(), 2);
     let full = &found[&id];
     assert_eq!(full.status, JobStatus::Failed);
@@ -100,19 +100,31 @@ async fn reads_are_tried_again_and_not_for_ever() {
         vec![busy(), Answer::text(503, ""), fine()],
     ] {
         let server = Server::start(answers).await;
-        let found = server.batch().await.describe_jobs(&ids).await.unwrap();
+        let found = server.batch().await.describe_jobs(&ids).await.found;
         assert_eq!(found.len(), 1);
         server.assert_quiet();
     }
     let server = Server::start([busy(), busy(), busy()]).await;
-    let error = server.batch().await.describe_jobs(&ids).await.unwrap_err();
+    let error = server
+        .batch()
+        .await
+        .describe_jobs(&ids)
+        .await
+        .error
+        .unwrap();
     assert_eq!(error.kind, BatchErrorKind::Throttled);
     assert_eq!(
         error.to_string(),
         "DescribeJobs failed: TooManyRequestsException: Too Many Requests"
     );
     let server = Server::start([Answer::batch_error(400, "ClientException", "wrong")]).await;
-    let error = server.batch().await.describe_jobs(&ids).await.unwrap_err();
+    let error = server
+        .batch()
+        .await
+        .describe_jobs(&ids)
+        .await
+        .error
+        .unwrap();
     assert_eq!(error.kind, BatchErrorKind::Refused);
 }
 

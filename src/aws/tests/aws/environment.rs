@@ -63,7 +63,7 @@ async fn started_again() {
     match role.to_str().unwrap() {
         "describe" => {
             let client = batch::Client::new(&Aws::load(settings).await.unwrap()).unwrap();
-            client.describe_jobs(&[JobId::new("id")]).await.unwrap();
+            assert_eq!(client.describe_jobs(&[JobId::new("id")]).await.error, None);
         }
         "get" => {
             let aws = Aws::load(settings).await.unwrap();

@@ -85,6 +85,7 @@ async fn a_job_is_asked_for_with_overrides_only() {
 #[tokio::test]
 async fn a_submission_is_sent_once_whatever_comes_back() {
     let refused = |text: &str| SubmitError::Refused(text.to_owned());
+    let not_sent = |text: &str| SubmitError::NotSent(text.to_owned());
     for (answer, want) in [
         (
             Answer::batch_error(400, "ClientException", "JobQueue x not found"),
@@ -105,11 +106,13 @@ async fn a_submission_is_sent_once_whatever_comes_back() {
         ),
         (
             Answer::batch_error(403, "ExpiredTokenException", "old"),
-            Some(SubmitError::Throttled),
+            Some(not_sent("ExpiredTokenException: old")),
         ),
         (
             Answer::batch_error(403, "InvalidSignatureException", "Signature expired: 2020"),
-            Some(SubmitError::Throttled),
+            Some(not_sent(
+                "InvalidSignatureException: Signature expired: 2020",
+            )),
         ),
         (Answer::batch_error(500, "ServerException", "oops"), None),
         (Answer::text(503, "<html>busy</html>"), None),
@@ -140,7 +143,7 @@ async fn a_submission_is_sent_once_whatever_comes_back() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_nothing_is_known() {
+async fn where_nobody_listens_nothing_is_sent() {
     let mut server = Server::start([]).await;
     server.url = "http://127.0.0.1:1".to_owned();
     let error = server
@@ -150,7 +153,7 @@ async fn where_nobody_listens_nothing_is_known() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, SubmitError::Unknown(text) if text.contains("refused")),
+        matches!(&error, SubmitError::NotSent(text) if text.contains("refused")),
         "{error:?}"
     );
 }

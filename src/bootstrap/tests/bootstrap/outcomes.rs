@@ -156,7 +156,7 @@ fn a_failed_preparation_means_that_nothing_started() {
     );
     assert!(matches!(
         fixture.outcome().unwrap().ended,
-        Ended::NotStarted { message } if message.contains("exit code 4")
+        Ended::NotStarted { message, .. } if message.contains("exit code 4")
     ));
 }
 

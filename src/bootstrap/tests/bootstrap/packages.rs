@@ -6,7 +6,7 @@ use crate::fixture::{Fixture, tar_gz};
 
 fn refused(fixture: &mut Fixture) -> String {
     assert_eq!(fixture.run().code, exit_code::BOOTSTRAP_FAILED);
-    let Ended::NotStarted { message } = fixture.outcome().unwrap().ended else {
+    let Ended::NotStarted { message, .. } = fixture.outcome().unwrap().ended else {
         panic!("it was started");
     };
     assert_eq!(fixture.errors(), message);

@@ -33,6 +33,7 @@ fn container() -> Fixture {
     fixture.server.put(&format!("{FOLDER}/{digest}"), binary);
     fixture.set(bootstrap::variable::STUB, bootstrap::STUB);
     fixture.set(bootstrap::variable::URL, &format!("s3://{FOLDER}"));
+    fixture.set(bootstrap::variable::REGION, "eu-west-3");
     let machine = std::env::consts::ARCH;
     let digests = format!(r#"{{"{machine}": "{digest}", "other": "00"}}"#);
     fixture.set(bootstrap::variable::SHA256, &digests);

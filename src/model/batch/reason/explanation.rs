@@ -38,12 +38,11 @@ pub(super) fn of(end: &JobEnd) -> String {
              and environment variables of the step."
         ),
         EndKind::Cancelled => format!("The job was cancelled ({evidence}): it is not run again."),
-        EndKind::Bootstrap(code) => {
-            format!(
-                "The task could not be prepared ({evidence}): {}.",
-                bootstrap(code)
-            )
-        }
+        EndKind::Bootstrap(code) => format!(
+            "The task could not be prepared ({evidence}): {}{}.",
+            bootstrap(code),
+            log_stream(end)
+        ),
         EndKind::Exit(0) => "The container ended well.".to_owned(),
         EndKind::Exit(code @ (126 | 127)) => format!(
             "The container's command could not be run (exit code {code}): check that the image \
@@ -95,6 +94,14 @@ fn one_line(text: &str) -> String {
     line.trim_end_matches('.').to_owned()
 }
 
+/// Where the container's own words are; before the claim they are nowhere else.
+fn log_stream(end: &JobEnd) -> String {
+    let stream = end.log_stream.as_deref();
+    stream.map_or_else(String::new, |stream| {
+        format!(" (CloudWatch Logs, group /aws/batch/job, stream {stream})")
+    })
+}
+
 fn bootstrap(code: i32) -> &'static str {
     match code {
         container::NO_BOOTSTRAP => {
@@ -108,6 +115,8 @@ fn bootstrap(code: i32) -> &'static str {
             "the container has no folder to execute the bootstrap from; give it a writable one"
         }
         container::DUPLICATE => "another container runs this attempt",
-        _ => "the bootstrap failed before the step; the task's log says why",
+        _ => {
+            "the bootstrap could not read what to run, or could not claim it; the job's log says why"
+        }
     }
 }

@@ -39,6 +39,20 @@ fn a_task_out_of_retries_fails_the_run() {
 }
 
 #[test]
+fn a_task_that_somebody_ended_fails_the_run_in_spite_of_retries() {
+    let mut s = Scenario::new(WIDE).retry("a", 3, 1).max_workers(1).begin();
+    s.splits("start", 2)
+        .ends("a[0]", Outcome::Failed(FailureClass::Cancelled));
+    s.expect(&[
+        "launch start",
+        "launch a[0]",
+        "halt Failed",
+        "finish: Step *a* failed.",
+    ]);
+    s.assert_quiet();
+}
+
+#[test]
 fn a_retry_keeps_its_slot() {
     let mut s = Scenario::new(WIDE).retry("a", 1, 0).max_workers(2).begin();
     s.splits("start", 4)
