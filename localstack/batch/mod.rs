@@ -1,7 +1,42 @@
 //! The AWS Batch API. Jobs are processes of this machine.
 
+mod admission;
+mod cancel_job;
+mod container;
+mod create_compute_environment;
+mod create_job_queue;
+mod delete_compute_environment;
+mod delete_job_queue;
+mod deregister_job_definition;
+mod describe_compute_environments;
+mod describe_job_definitions;
+mod describe_job_queues;
+mod describe_jobs;
+mod event;
+mod first_resources;
+mod get_job_queue_snapshot;
+mod job;
+mod lifecycle;
+mod list_jobs;
+mod names;
 mod operation;
+mod process;
+mod register_job_definition;
+mod request;
+mod resource;
+mod resource_events;
+mod retry;
+mod run;
+mod scheduling_policies;
 mod service;
+mod shapes;
+mod state;
+mod submit_job;
+mod substitution;
+mod tags;
+mod terminate_job;
+mod update_compute_environment;
+mod update_job_queue;
 
 use std::fmt::Debug;
 

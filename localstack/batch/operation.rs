@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::Batch;
+use super::{Batch, request::Request, service::Shared};
+use crate::{ApiError, Reply};
 
 /// Operations whose path is their name in lower case below `/v1/` (service model batch/2016-08-10).
 const POSTED: [&str; 24] = [
@@ -67,6 +68,46 @@ impl Batch {
             all.insert("tagKeys".to_owned(), keys.into());
         }
         serde_json::to_vec(&all).ok()
+    }
+}
+
+impl Shared {
+    /// Carries out an operation. `length` is that of the request, in bytes.
+    pub(super) fn call(&self, operation: &str, request: &Request, length: usize) -> Reply {
+        match operation {
+            "SubmitJob" => self.submit_job(request, length),
+            "DescribeJobs" => self.describe_jobs(request),
+            "ListJobs" => self.list_jobs(request),
+            "TerminateJob" => self.terminate_job(request),
+            "TerminateJobs" => self.terminate_jobs(request),
+            "CancelJob" => self.cancel_job(request),
+            "CancelJobs" => self.cancel_jobs(request),
+            "RegisterJobDefinition" => self.register_job_definition(request, length),
+            "DescribeJobDefinitions" => self.describe_job_definitions(request),
+            "DeregisterJobDefinition" => self.deregister_job_definition(request),
+            "CreateJobQueue" => self.create_job_queue(request),
+            "DescribeJobQueues" => self.describe_job_queues(request),
+            "UpdateJobQueue" => self.update_job_queue(request),
+            "DeleteJobQueue" => self.delete_job_queue(request),
+            "GetJobQueueSnapshot" => self.get_job_queue_snapshot(request),
+            "CreateComputeEnvironment" => self.create_compute_environment(request),
+            "DescribeComputeEnvironments" => self.describe_compute_environments(request),
+            "UpdateComputeEnvironment" => self.update_compute_environment(request),
+            "DeleteComputeEnvironment" => self.delete_compute_environment(request),
+            "CreateSchedulingPolicy" => self.create_scheduling_policy(request),
+            "DescribeSchedulingPolicies" => self.describe_scheduling_policies(request),
+            "ListSchedulingPolicies" => self.list_scheduling_policies(request),
+            "UpdateSchedulingPolicy" => self.update_scheduling_policy(request),
+            "DeleteSchedulingPolicy" => self.delete_scheduling_policy(request),
+            "ListTagsForResource" => self.list_tags_for_resource(request),
+            "TagResource" => self.tag_resource(request),
+            "UntagResource" => self.untag_resource(request),
+            _ => Err(ApiError {
+                status: 404,
+                code: "UnknownOperationException",
+                message: format!("the embedded stack has no {operation} of AWS Batch"),
+            }),
+        }
     }
 }
 

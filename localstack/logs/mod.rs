@@ -1,24 +1,14 @@
-//! The CloudWatch Logs API, as far as logs of jobs need it.
+//! The CloudWatch Logs API, as far as logs of jobs need it: one group, a stream for each attempt of a job.
 
-use std::{io, sync::Arc};
+mod describe_log_groups;
+mod describe_log_streams;
+mod filter_log_events;
+mod get_log_events;
+mod service;
+mod stream;
 
-use crate::{ApiError, Context, Reply};
+pub use service::Logs;
+pub(crate) use stream::{StreamWriter, copy_lines, stream_name};
 
-/// CloudWatch Logs of one stack: what its jobs print.
-#[derive(Debug)]
-pub struct Logs {
-    context: Arc<Context>,
-}
-
-impl Logs {
-    /// Reads what is below `<folder>/logs`.
-    pub fn open(context: Arc<Context>) -> io::Result<Self> {
-        Ok(Self { context })
-    }
-
-    /// Carries out one operation (what follows the dot in `X-Amz-Target`); `body` is its JSON.
-    pub async fn call(&self, operation: &str, body: &[u8]) -> Reply {
-        let _ = (body, &self.context);
-        Err(ApiError::server(format!("{operation} is not there yet")))
-    }
-}
+/// Where AWS Batch puts the logs of jobs (user guide, "Using the awslogs log driver").
+pub(crate) const GROUP: &str = "/aws/batch/job";
