@@ -108,6 +108,16 @@ impl State {
         }
     }
 
+    /// Makes a live and a replayed queue the same before the job is taken from it.
+    pub(super) fn drop_dead_heads(&mut self, key: JobKey) {
+        let queue = self
+            .submission(key.submission)
+            .map(|submission| submission.spec.queue.clone());
+        if let Some(queue) = queue {
+            self.head(&queue);
+        }
+    }
+
     fn room(&self, key: JobKey, environments: &[String], machine: Machine) -> Room {
         let needs = self.needs(key);
         let oversize = !needs.fits_in(machine.has);

@@ -207,24 +207,21 @@ pub(super) fn retry_strategy(request: &Request) -> Result<Option<RetryStrategy>,
         ));
     }
     for rule in rules {
-        let texts = [&rule.on_status_reason, &rule.on_reason]
+        let mut texts = [&rule.on_status_reason, &rule.on_reason]
             .into_iter()
             .flatten();
-        let code = rule.on_exit_code.iter();
+        let mut code = rule.on_exit_code.iter();
         let is_text = |c: char| c.is_ascii_alphanumeric() || ".:() \t\n\r".contains(c);
         let good = |text: &String, fits: &dyn Fn(char) -> bool| {
             let body = text.strip_suffix('*').unwrap_or(text);
             text.len() <= PATTERN_LENGTH && !text.is_empty() && body.chars().all(fits)
         };
-        if !texts.map(|text| good(text, &is_text)).all(|good| good) {
+        if !texts.all(|text| good(text, &is_text)) {
             return Err(ApiError::client(
                 "onReason and onStatusReason can contain letters, numbers, periods, colons and white space, and can end with an asterisk.",
             ));
         }
-        if !code
-            .map(|text| good(text, &|c| c.is_ascii_digit()))
-            .all(|good| good)
-        {
+        if !code.all(|text| good(text, &|c| c.is_ascii_digit())) {
             return Err(ApiError::client(
                 "onExitCode can contain only numbers, and can end with an asterisk.",
             ));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     job::{DefinitionKey, JobKey, Spec, Stop, Text},
     resource::{ComputeEnvironment, JobDefinition, JobQueue, SchedulingPolicy},
+    state::State,
 };
 
 /// A line of the journal.
@@ -17,11 +18,24 @@ pub(super) struct Entry {
     pub(super) event: Event,
 }
 
+/// An [`Entry`] of a whole state, which is only lent.
+#[derive(Debug, Serialize)]
+pub(super) struct Snapshot<'a> {
+    pub(super) at: i64,
+    pub(super) event: Whole<'a>,
+}
+
+/// As [`Event::Snapshot`] is written.
+#[derive(Debug, Serialize)]
+pub(super) enum Whole<'a> {
+    Snapshot(&'a State),
+}
+
 /// Something happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Event {
     /// All that came before, in one piece.
-    Snapshot(Box<super::state::State>),
+    Snapshot(Box<State>),
     Submitted(Box<Spec>),
     /// The scheduler looked at a submission for the first time.
     Considered {

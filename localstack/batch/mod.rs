@@ -3,10 +3,13 @@
 mod admission;
 mod cancel_job;
 mod container;
+#[cfg(test)]
+mod core_tests;
 mod create_compute_environment;
 mod create_job_queue;
 mod delete_compute_environment;
 mod delete_job_queue;
+mod dependencies;
 mod deregister_job_definition;
 mod describe_compute_environments;
 mod describe_job_definitions;

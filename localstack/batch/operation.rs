@@ -33,6 +33,9 @@ const POSTED: [&str; 24] = [
     "UpdateSchedulingPolicy",
 ];
 
+/// Operations of `/v1/tags/{arn}`.
+const TAGS: [&str; 3] = ["ListTagsForResource", "TagResource", "UntagResource"];
+
 impl Batch {
     /// The operation of a request line. For tags, which have their ARN in the path, the body comes from
     /// [`Batch::tag_body`].
@@ -48,6 +51,14 @@ impl Batch {
         }
         let mut posted = POSTED.into_iter();
         posted.find(|name| method == "POST" && name.eq_ignore_ascii_case(rest))
+    }
+
+    /// Refuses operations that there are not.
+    pub(super) fn check_known(operation: &str) -> Result<(), ApiError> {
+        if POSTED.contains(&operation) || TAGS.contains(&operation) {
+            return Ok(());
+        }
+        Err(unknown(operation))
     }
 
     /// The body of a tag operation for [`Batch::call`]: what the request has in its path (`resourceArn`), its query string
@@ -102,12 +113,16 @@ impl Shared {
             "ListTagsForResource" => self.list_tags_for_resource(request),
             "TagResource" => self.tag_resource(request),
             "UntagResource" => self.untag_resource(request),
-            _ => Err(ApiError {
-                status: 404,
-                code: "UnknownOperationException",
-                message: format!("the embedded stack has no {operation} of AWS Batch"),
-            }),
+            _ => Err(unknown(operation)),
         }
+    }
+}
+
+fn unknown(operation: &str) -> ApiError {
+    ApiError {
+        status: 404,
+        code: "UnknownOperationException",
+        message: format!("the embedded stack has no {operation} of AWS Batch"),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     event::Outcome,
     job::{JobKey, Needs},
     process::{self, Ended, Job, Killed, StartError},
-    resource::Platform,
+    resource::{ComputeEnvironment, Platform},
     service::{Control, Shared},
     state::State,
     substitution::command_of,
@@ -68,7 +68,7 @@ impl Order {
         let environments = &state.environments;
         let platform = environments
             .get(&compute_environment)
-            .map(|environment| environment.platform());
+            .map(ComputeEnvironment::platform);
         let timeout = submission
             .spec
             .timeout_seconds
@@ -192,7 +192,11 @@ async fn run_process(
         _ => None,
     };
     shared.running(order.key, order.attempt, Some(first.process));
-    shared.record("job.started", json!({"jobId": order.job_id, "attempt": order.attempt, "pid": first.process.pid, "second": second.as_ref().map(|job| job.process.pid)}));
+    for process in [Some(&first), second.as_ref()].into_iter().flatten() {
+        let pid = process.process.pid;
+        let detail = json!({"jobId": order.job_id, "attempt": order.attempt, "pid": pid, "command": order.command});
+        shared.record("process.started", detail);
+    }
     let lost_after = match &fault {
         Some(Fault::LoseHost(after)) => Some(shared.context.clock.real(*after)),
         _ => None,
@@ -206,20 +210,23 @@ async fn run_process(
         stopped,
     )
     .await;
-    let ended = first.end().await;
-    let ended = match second {
+    let mut ended = end(shared, order, first).await;
+    if let Some(second) = second {
         // Either process can have done the work; the job succeeded if one of them did.
-        Some(second) => {
-            let other = second.end().await;
-            if other.code == 0 { other } else { ended }
+        let other = end(shared, order, second).await;
+        if other.code == 0 {
+            ended = other;
         }
-        None => ended,
-    };
-    shared.record(
-        "process.ended",
-        json!({"jobId": order.job_id, "attempt": order.attempt, "exitCode": ended.code}),
-    );
+    }
     outcome(shared, order, cause, ended, fault)
+}
+
+async fn end(shared: &Shared, order: &Order, job: Job) -> Ended {
+    let pid = job.process.pid;
+    let ended = job.end().await;
+    let detail = json!({"jobId": order.job_id, "attempt": order.attempt, "pid": pid, "exitCode": ended.code});
+    shared.record("process.ended", detail);
+    ended
 }
 
 /// Why a process was not left alone.

@@ -38,8 +38,13 @@ impl Shared {
 
     /// DescribeSchedulingPolicies.
     pub(super) fn describe_scheduling_policies(&self, request: &Request) -> Reply {
-        let core = self.core();
         let arns = request.texts("arns");
+        if arns.len() > MAX_POLICIES {
+            return Err(ApiError::client(format!(
+                "arns must contain at most {MAX_POLICIES} ARNs."
+            )));
+        }
+        let core = self.core();
         let found = arns.iter().filter_map(|arn| self.policy(&core.state, arn));
         let policies: Vec<Value> = found.map(|policy| self.policy_detail(policy)).collect();
         Ok(json!({"schedulingPolicies": policies}))

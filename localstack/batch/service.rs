@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use super::{
     JobCredentials,
     admission::{Decision, Machine},
-    event::{Effect, Entry, Event, Outcome},
+    event::{Effect, Entry, Event, Outcome, Snapshot, Whole},
     job::JobKey,
     process::{Interpreters, MemoryWatch, Starter, machine},
     request::Request,
@@ -133,12 +133,21 @@ impl Batch {
             code: "SerializationException",
             message: format!("the request is no JSON: {error}"),
         })?;
+        Self::check_known(operation)?;
         shapes::check(operation, &request)?;
         let Value::Object(members) = request else {
             return Err(ApiError::client("the request is no object"));
         };
         let reply = self.shared.call(operation, &Request(members), body.len());
         self.shared.wake.notify_one();
+        if cfg!(debug_assertions)
+            && let Ok(reply) = &reply
+            && let Err(text) = shapes::is_reply(operation, reply)
+        {
+            return Err(ApiError::server(format!(
+                "the answer of {operation} is not as AWS's: {text}"
+            )));
+        }
         reply
     }
 
@@ -265,7 +274,7 @@ impl Shared {
         }
         self.expire(&mut core).map_err(io::Error::other)?;
         self.first_resources(&mut core).map_err(io::Error::other)?;
-        self.compact(&mut core)
+        Self::compact(&mut core)
     }
 
     fn expire(&self, core: &mut Core) -> Result<(), ApiError> {
@@ -277,10 +286,18 @@ impl Shared {
         }
     }
 
-    fn compact(&self, core: &mut Core) -> io::Result<()> {
-        let at = core.last_at;
-        let event = Event::Snapshot(Box::new(core.state.clone()));
-        core.journal.rewrite([Entry { at, event }].iter())?;
+    fn compact(core: &mut Core) -> io::Result<()> {
+        let Core {
+            state,
+            journal,
+            last_at,
+            ..
+        } = core;
+        let event = Whole::Snapshot(state);
+        journal.rewrite(std::iter::once(Snapshot {
+            at: *last_at,
+            event,
+        }))?;
         core.lines = 0;
         Ok(())
     }
@@ -298,7 +315,7 @@ impl Shared {
         while let Some(decision) = core.state.next_decision(self.machine) {
             match decision {
                 Decision::Block { key, reason } => {
-                    self.apply(&mut core, Event::Blocked { key, reason })?
+                    self.apply(&mut core, Event::Blocked { key, reason })?;
                 }
                 Decision::Place {
                     key,
@@ -311,7 +328,7 @@ impl Shared {
             }
         }
         if core.lines > LINES_PER_SNAPSHOT {
-            let compacted = self.compact(&mut core);
+            let compacted = Self::compact(&mut core);
             compacted.map_err(|error| {
                 ApiError::server(format!("the journal cannot be shortened: {error}"))
             })?;

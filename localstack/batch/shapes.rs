@@ -1,6 +1,6 @@
 //! What requests look like: members, their types and the values of enumerations, as the service model batch/2016-08-10
 //! has them. `shapes.txt` holds a line for each shape: `{ member!: Type }` (`!` = required), `[ Type ]` a list,
-//! `< Type >` a map, `| A | B` an enumeration. The first shape of a request has the operation's name.
+//! `< Type >` a map, `| A | B` an enumeration. A request has the operation's name, its answer that and `Reply`.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -57,6 +57,54 @@ fn shape(line: &'static str) -> Option<(&'static str, Shape)> {
 /// Checks the request of an operation. Members that the model does not have are let through, as AWS does.
 pub(super) fn check(operation: &str, request: &Value) -> Result<(), ApiError> {
     check_value(operation, request, "")
+}
+
+/// Whether an answer is as the model has it, with no member that the model does not have and none that is null. Members that
+/// AWS itself leaves out are let off.
+pub(super) fn is_reply(operation: &str, reply: &Value) -> Result<(), String> {
+    check_value(&format!("{operation}Reply"), &without_let_offs(reply), "")
+        .map_err(|error| error.message)?;
+    known_only(&format!("{operation}Reply"), reply, "")
+}
+
+/// `startedAt` of a job is required by the model, and is not there before it has started.
+fn without_let_offs(reply: &Value) -> Value {
+    let mut reply = reply.clone();
+    for job in reply
+        .get_mut("jobs")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        if let Some(job) = job.as_object_mut() {
+            job.entry("startedAt").or_insert(0.into());
+        }
+    }
+    reply
+}
+
+fn known_only(shape: &str, value: &Value, path: &str) -> Result<(), String> {
+    if value.is_null() {
+        return Err(format!("{path} is null"));
+    }
+    match (SHAPES.get(shape), value) {
+        (Some(Shape::Structure(members)), Value::Object(object)) => {
+            object.iter().try_for_each(|(name, value)| {
+                let path = joined(path, name);
+                match members.iter().find(|member| member.name == name) {
+                    Some(member) => known_only(member.shape, value, &path),
+                    None => Err(format!("{path} is not in the model")),
+                }
+            })
+        }
+        (Some(Shape::List(member)), Value::Array(items)) => items
+            .iter()
+            .try_for_each(|item| known_only(member, item, path)),
+        (Some(Shape::Map(member)), Value::Object(object)) => object
+            .values()
+            .try_for_each(|item| known_only(member, item, path)),
+        _ => Ok(()),
+    }
 }
 
 fn check_value(shape: &str, value: &Value, path: &str) -> Result<(), ApiError> {
@@ -187,6 +235,15 @@ mod tests {
             text.contains("'containerOverrides.resourceRequirements[0].type'"),
             "{text}"
         );
+        let reply = json!({"jobName": "a", "jobId": "b"});
+        is_reply("SubmitJob", &reply).unwrap();
+        let unknown = json!({"jobName": "a", "jobId": "b", "other": 1});
+        assert_eq!(
+            is_reply("SubmitJob", &unknown).unwrap_err(),
+            "other is not in the model"
+        );
+        let null = json!({"jobName": "a", "jobId": "b", "jobArn": null});
+        assert_eq!(is_reply("SubmitJob", &null).unwrap_err(), "jobArn is null");
         assert_eq!(
             refusal("SubmitJob", json!([])),
             "the request must be an object"

@@ -11,7 +11,7 @@ use super::{
     job::{DefinitionKey, Dependency, DependencyKind, Spec},
     names::check_name,
     request::{Request, text_of},
-    resource::{JobDefinition, JobQueue},
+    resource::{ComputeEnvironment, JobDefinition, JobQueue},
     service::Shared,
     state::State,
     tags::check_tags,
@@ -73,8 +73,7 @@ impl Shared {
             .environments
             .first()
             .and_then(|name| state.environments.get(name));
-        let platform =
-            environment.map_or(definition.platform, |environment| environment.platform());
+        let platform = environment.map_or(definition.platform, ComputeEnvironment::platform);
         if platform != definition.platform {
             return Err(ApiError::client(format!(
                 "The platform capabilities of job definition {}:{} do not match the compute environments of job queue {}.",

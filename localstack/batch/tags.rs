@@ -31,7 +31,7 @@ impl Shared {
     pub(super) fn untag_resource(&self, request: &Request) -> Reply {
         let keys = request.texts("tagKeys");
         self.change_tags(request.required("resourceArn"), |tags| {
-            tags.retain(|key, _| !keys.contains(key))
+            tags.retain(|key, _| !keys.contains(key));
         })
     }
 

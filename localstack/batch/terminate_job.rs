@@ -44,7 +44,7 @@ impl Shared {
             match self.end(&id, kind, reason) {
                 Ok(()) => successful.push(id),
                 Err(error) => {
-                    errors.push(json!({"job": id, "code": error.code, "message": error.message}))
+                    errors.push(json!({"job": id, "code": error.code, "message": error.message}));
                 }
             }
         }

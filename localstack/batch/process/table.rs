@@ -92,31 +92,22 @@ pub(super) fn kill_rest(leader: Process, job_id: &str) {
     tracing::warn!(job.id = job_id, "processes of the job cannot be killed");
 }
 
-/// Kills what an earlier stack left of a job.
+/// Kills what an earlier stack left of a job. The number of its first process may have gone to a stranger, who has then
+/// another start; without that process, what has the job's id in its environment is the job's.
 pub(in crate::batch) fn sweep(leader: Option<Process>, job_id: &str) {
-    match leader {
-        // Its number may have gone to a stranger, who has then another start.
-        Some(leader)
-            if platform::process(leader.pid).is_none_or(|row| row.started == leader.started) =>
-        {
-            kill_rest(leader, job_id);
-        }
-        _ => {
-            let any = Process { pid: 0, started: 0 };
-            for row in strays_of_all(job_id, any) {
-                signal(row.pid, Signal::SIGKILL);
-            }
+    let alive = leader.filter(|leader| {
+        let row = platform::process(leader.pid);
+        row.is_some_and(|row| row.started == leader.started)
+    });
+    if let Some(leader) = alive {
+        kill_rest(leader, job_id);
+    }
+    let marker = format!("AWS_BATCH_JOB_ID={job_id}");
+    for row in platform::processes() {
+        if platform::has_variable(row.pid, &marker) {
+            signal(row.pid, Signal::SIGKILL);
         }
     }
-}
-
-fn strays_of_all(job_id: &str, any: Process) -> Vec<Row> {
-    let marker = format!("AWS_BATCH_JOB_ID={job_id}");
-    let rows = platform::processes();
-    let others = rows.into_iter().filter(|row| row.started >= any.started);
-    others
-        .filter(|row| platform::has_variable(row.pid, &marker))
-        .collect()
 }
 
 /// A signal to one process; that it is gone is all right.
@@ -158,6 +149,37 @@ mod tests {
         let mut pids: Vec<i32> = members(&rows, leader).iter().map(|row| row.pid).collect();
         pids.sort_unstable();
         assert_eq!(pids, [10, 11, 12, 13, 14]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_sweep_kills_what_is_the_jobs_and_no_stranger() {
+        use std::process::Command;
+
+        let sleep = |id: &str| {
+            Command::new("sleep")
+                .arg("300")
+                .env("AWS_BATCH_JOB_ID", id)
+                .spawn()
+                .unwrap()
+        };
+        let mut own = sleep("sweep-test-1");
+        let mut stranger = sleep("sweep-test-2");
+        let pid = stranger.id().cast_signed();
+        let row = |pid: u32| platform::process(pid.cast_signed());
+        let ready = |pid: u32, id: &str| {
+            platform::has_variable(pid.cast_signed(), &format!("AWS_BATCH_JOB_ID={id}"))
+        };
+        while !ready(own.id(), "sweep-test-1") || !ready(stranger.id(), "sweep-test-2") {
+            std::thread::yield_now();
+        }
+        let started = row(stranger.id()).unwrap().started - 1;
+        sweep(Some(Process { pid, started }), "sweep-test-1");
+        assert!(!own.wait().unwrap().success());
+        assert!(stranger.try_wait().unwrap().is_none());
+        let started = row(stranger.id()).unwrap().started;
+        sweep(Some(Process { pid, started }), "sweep-test-2");
+        assert!(!stranger.wait().unwrap().success());
     }
 
     #[test]

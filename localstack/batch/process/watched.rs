@@ -29,7 +29,8 @@ const LAST_OUTPUT: Duration = Duration::from_secs(5);
 pub(in crate::batch) struct Job {
     pub(in crate::batch) process: Process,
     child: Child,
-    job_id: String,
+    /// Id of the job.
+    owner: String,
     root: PathBuf,
     status: Option<ExitStatus>,
     output: JoinHandle<()>,
@@ -57,7 +58,7 @@ impl Job {
     pub(super) fn new(
         child: Child,
         process: Process,
-        job_id: String,
+        owner: String,
         root: PathBuf,
         output: pipe::Receiver,
         writer: StreamWriter,
@@ -67,7 +68,7 @@ impl Job {
         Self {
             process,
             child,
-            job_id,
+            owner,
             root,
             status: None,
             output: tokio::spawn(copy_lines(output, writer)),
@@ -97,9 +98,9 @@ impl Job {
             self.exited().await;
         }
         self.memory.forget(self.process);
-        let (process, job_id, root) = (self.process, self.job_id, self.root);
+        let (process, owner, root) = (self.process, self.owner, self.root);
         let cleaned = tokio::task::spawn_blocking(move || {
-            kill_rest(process, &job_id);
+            kill_rest(process, &owner);
             if let Err(error) = std::fs::remove_dir_all(&root) {
                 tracing::warn!(%error, folder = %root.display(), "the folder of a job cannot be removed");
             }

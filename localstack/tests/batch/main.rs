@@ -1,5 +1,7 @@
 //! AWS Batch and CloudWatch Logs of the embedded stack, driven by their operations, with real processes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod arrays;
 mod faults;
 mod jobs;

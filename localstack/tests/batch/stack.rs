@@ -12,7 +12,7 @@ use localstack::{
 use serde_json::{Value, json};
 
 /// Long enough for a loaded machine; nothing waits that long where all is well.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) const QUEUE: &str = "ferroflow-dev";
 
 /// Says for whom it was asked.
