@@ -354,6 +354,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn jobs_end_and_nothing_is_placed_twice(acts in prop::collection::vec((act(), any::<bool>()), 1..60)) {
         let mut world = World::new();

@@ -1,8 +1,66 @@
 //! What survives the end of the stack.
 
+use std::{env, fs, path::Path, process::Command};
+
 use serde_json::json;
 
 use crate::stack::{Stack, eventually};
+
+/// In the environment of the process that is a stack and gets killed: its folder.
+const VICTIM: &str = "FERROFLOW_TEST_VICTIM";
+
+fn is_dead(pid: &Path) -> bool {
+    let pid = fs::read_to_string(pid).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    stat.map_or(true, |stat| stat.contains(") Z "))
+}
+
+fn is_whole(file: &Path) -> bool {
+    fs::read_to_string(file).is_ok_and(|text| text.ends_with('\n'))
+}
+
+/// This test starts itself: once more, as the stack that dies.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_stack_that_is_killed_leaves_no_process() {
+    if let Some(folder) = env::var_os(VICTIM) {
+        let stack = Stack::at(Path::new(&folder));
+        let script = "echo $$ > \"$OUT/job\"; echo $AWS_BATCH_JOB_ID > \"$OUT/id\"; setsid sleep 300 & echo $! > \"$OUT/child\"; wait";
+        stack.define("job", script).await;
+        stack.submit("job", json!({"containerOverrides": {"environment": [{"name": "OUT", "value": folder.to_str()}]}})).await;
+        return std::future::pending().await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let test = "restart::a_stack_that_is_killed_leaves_no_process";
+    let program = env::current_exe().unwrap();
+    let mut victim = Command::new(program)
+        .args([test, "--exact"])
+        .env(VICTIM, folder.path())
+        .spawn()
+        .unwrap();
+    let file = |name: &str| folder.path().join(name);
+    eventually(|| {
+        ["job", "id", "child"]
+            .iter()
+            .all(|name| is_whole(&file(name)))
+    })
+    .await;
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    eventually(|| is_dead(&file("job"))).await;
+    assert!(!is_dead(&file("child")));
+    let stack = Stack::at(folder.path());
+    eventually(|| is_dead(&file("child"))).await;
+    let id = fs::read_to_string(file("id")).unwrap();
+    let job = stack.job(id.trim()).await;
+    assert_eq!(job["status"], "FAILED", "{job}");
+    assert!(
+        job["statusReason"]
+            .as_str()
+            .unwrap()
+            .starts_with("Host EC2 (instance i-0")
+    );
+}
 
 #[tokio::test]
 async fn jobs_of_a_stopped_stack_lost_their_host_and_others_go_on() {
@@ -31,7 +89,7 @@ async fn jobs_of_a_stopped_stack_lost_their_host_and_others_go_on() {
         .await;
     stack.until_status(&slow, "RUNNING").await;
     stack.until_status(&again, "RUNNING").await;
-    eventually(|| out.exists() && std::fs::read_to_string(&out).unwrap().ends_with('\n')).await;
+    eventually(|| is_whole(&out)).await;
     let stack = stack.restarted().await;
     assert_eq!(stack.job(&done).await, ended);
     let job = stack.job(&slow).await;
@@ -41,12 +99,7 @@ async fn jobs_of_a_stopped_stack_lost_their_host_and_others_go_on() {
         reason.starts_with("Host EC2 (instance i-0") && reason.ends_with(") terminated."),
         "{reason}"
     );
-    let pid = std::fs::read_to_string(&out).unwrap();
-    let is_dead = || {
-        std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
-            .map_or(true, |stat| stat.contains(") Z "))
-    };
-    eventually(is_dead).await;
+    eventually(|| is_dead(&out)).await;
     let job = stack.ended(&again).await;
     assert_eq!(
         (&job["status"], job["attempts"].as_array().unwrap().len()),

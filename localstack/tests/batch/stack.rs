@@ -1,6 +1,10 @@
 //! A stack of its own for each test.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use localstack::{
     ApiError, Clock, Context,
@@ -28,10 +32,26 @@ impl JobCredentials for Role {
     fn revoke(&self, _: &str) {}
 }
 
+/// Goes with the last stack in it, or is somebody else's.
+#[derive(Clone)]
+enum Folder {
+    Own(Arc<tempfile::TempDir>),
+    Other(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Own(folder) => folder.path(),
+            Self::Other(folder) => folder,
+        }
+    }
+}
+
 pub(crate) struct Stack {
     pub(crate) batch: Arc<Batch>,
     pub(crate) logs: Logs,
-    folder: Arc<tempfile::TempDir>,
+    folder: Folder,
     speed: f64,
 }
 
@@ -46,10 +66,15 @@ impl Stack {
 
     pub(crate) fn with(speed: f64, rules: Value, strict: bool) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::open(folder, speed, rules, strict)
+        Self::open(Folder::Own(folder), speed, rules, strict)
     }
 
-    fn open(folder: Arc<tempfile::TempDir>, speed: f64, rules: Value, strict: bool) -> Self {
+    /// A stack in a folder that stays.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self::open(Folder::Other(folder.to_owned()), 1.0, json!([]), false)
+    }
+
+    fn open(folder: Folder, speed: f64, rules: Value, strict: bool) -> Self {
         let rules: Vec<Rule> = serde_json::from_value(rules).unwrap();
         let context = Arc::new(Context {
             folder: folder.path().to_owned(),
@@ -80,7 +105,7 @@ impl Stack {
 
     /// The next stack in the same folder.
     pub(crate) fn abandoned(self) -> Self {
-        let (folder, speed) = (Arc::clone(&self.folder), self.speed);
+        let (folder, speed) = (self.folder.clone(), self.speed);
         drop(self);
         Self::open(folder, speed, json!([]), false)
     }
