@@ -79,29 +79,25 @@ impl Call {
             let message = "refused, as a fault rule wants it";
             Failure::new(status, code, message)
         };
-        let (outcome, reply) = match &fault {
-            Some(Fault::Refuse { status, code }) => {
-                let failure = refusal(*status, code);
-                (failure.code.clone(), Ok(protocol.failure(&failure)))
+        let (outcome, reply) = if let Some(Fault::Refuse { status, code }) = &fault {
+            (code.clone(), Ok(protocol.failure(&refusal(*status, code))))
+        } else {
+            if let Some(Fault::Delay(duration)) = fault {
+                context.clock.sleep(duration).await;
             }
-            _ => {
-                if let Some(Fault::Delay(duration)) = fault {
-                    context.clock.sleep(duration).await;
+            let reply = self.service.carry_out(&self.operation, &self.body).await;
+            let outcome = match &reply {
+                Ok(_) => "ok".to_owned(),
+                Err(error) => error.code.to_owned(),
+            };
+            let reply = match &fault {
+                Some(Fault::RefuseAfterEffect { status, code }) => {
+                    Ok(protocol.failure(&refusal(*status, code)))
                 }
-                let reply = self.service.carry_out(&self.operation, &self.body).await;
-                let outcome = match &reply {
-                    Ok(_) => "ok".to_owned(),
-                    Err(error) => error.code.to_owned(),
-                };
-                let reply = match &fault {
-                    Some(Fault::RefuseAfterEffect { status, code }) => {
-                        Ok(protocol.failure(&refusal(*status, code)))
-                    }
-                    Some(Fault::LoseReply) => Err(LostReply),
-                    _ => Ok(protocol.reply(reply)),
-                };
-                (outcome, reply)
-            }
+                Some(Fault::LoseReply) => Err(LostReply),
+                _ => Ok(protocol.reply(reply)),
+            };
+            (outcome, reply)
         };
         let mut detail = json!({
             "service": self.service.name(),

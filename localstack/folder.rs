@@ -212,7 +212,7 @@ impl Folder {
 
     pub(crate) fn describe(&self, description: &Description) -> Result<(), StackError> {
         let file = self.stack_json();
-        self.replace(&file, description, 0o644)
+        Self::replace(&file, description, 0o644)
     }
 
     /// The keys, if there are any.
@@ -229,7 +229,7 @@ impl Folder {
             pair: KeyPair::random("AKIA"),
             token: Token(secret()),
         };
-        self.replace(&self.0.join("keys.json"), &secrets, 0o600)?;
+        Self::replace(&self.0.join("keys.json"), &secrets, 0o600)?;
         Ok(secrets)
     }
 
@@ -283,7 +283,7 @@ impl Folder {
     }
 
     /// Writes a neighbour and renames it, so that nobody reads half of it.
-    fn replace(&self, file: &Path, value: &impl Serialize, mode: u32) -> Result<(), StackError> {
+    fn replace(file: &Path, value: &impl Serialize, mode: u32) -> Result<(), StackError> {
         let draft = file.with_extension("new");
         let written = || {
             let mut text = serde_json::to_vec_pretty(value)?;
