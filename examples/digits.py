@@ -29,7 +29,7 @@ class DigitsFlow(FlowSpec):
     noise = Parameter("noise", help="share of pixels that are flipped", default=0.15)
     seed = Parameter("seed", help="seed of the random numbers", default=7, type=int)
 
-    @resources(cpu=1, memory=512)
+    @resources(cpu=1, memory=2000)
     @step
     def start(self):
         """Draws the digits and splits them into those to learn from and those to be asked about."""
@@ -40,7 +40,7 @@ class DigitsFlow(FlowSpec):
         self.next(self.evaluate, foreach="neighbours")
 
     @retry(times=2)
-    @resources(cpu=2, memory=1024)
+    @resources(cpu=2, memory=3000)
     @step
     def evaluate(self):
         """One task for each number of neighbours that have a vote."""
@@ -50,7 +50,7 @@ class DigitsFlow(FlowSpec):
         print("with %d neighbours %.1f%% are right" % (self.k, 100 * self.accuracy))
         self.next(self.choose)
 
-    @resources(cpu=1, memory=256)
+    @resources(cpu=1, memory=4000)
     @step
     def choose(self, inputs):
         self.accuracies = {i.k: i.accuracy for i in inputs}

@@ -10,10 +10,10 @@ fn boto3_uses_all_services() {
 identity = client("sts").get_caller_identity()
 assert identity["Account"] == "000000000000", identity
 batch = client("batch")
-(queue,) = batch.describe_job_queues()["jobQueues"]
-assert queue["jobQueueName"] == "ferroflow-dev", queue
+queues = {q["jobQueueName"]: q for q in batch.describe_job_queues()["jobQueues"]}
+assert sorted(queues) == ["ferroflow-dev", "ferroflow-dev-fargate"], queues
 assert batch.describe_jobs(jobs=["nobody"])["jobs"] == []
-arn = queue["jobQueueArn"]
+arn = queues["ferroflow-dev"]["jobQueueArn"]
 batch.tag_resource(resourceArn=arn, tags={"a b+c": "d", "e": "f"})
 batch.untag_resource(resourceArn=arn, tagKeys=["a b+c", "x/y"])
 assert batch.list_tags_for_resource(resourceArn=arn)["tags"] == {"e": "f"}
@@ -49,7 +49,7 @@ fn the_aws_cli_uses_all_services() {
     assert_eq!(identity, "arn:aws:iam::000000000000:user/ferroflow\n");
     let query = ["--query", "jobQueues[].jobQueueName", "--output", "text"];
     let queues = stack.aws(&[&["batch", "describe-job-queues"][..], &query].concat());
-    assert_eq!(queues, "ferroflow-dev\n");
+    assert_eq!(queues, "ferroflow-dev\tferroflow-dev-fargate\n");
     let buckets = stack.aws(&["s3", "ls"]);
     assert!(buckets.ends_with(" ferroflow-dev\n"), "{buckets}");
 }
