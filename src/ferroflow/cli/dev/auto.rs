@@ -68,7 +68,7 @@ fn use_stack(command: &mut Command, python: &Path) -> Result<()> {
         Up::Already(stack) => (stack, "found"),
     };
     eprintln!(
-        "ferroflow: AWS is not configured, so Batch and S3 are those of this machine's embedded stack, {how} in {} (ferroflow dev down stops it)",
+        "ferroflow: AWS is not configured: Batch and S3 are this machine's embedded stack, {how} in {} (results: eval \"$(ferroflow dev env)\"; stop: ferroflow dev down)",
         folder.path().display()
     );
     let variables = variables::of(&folder, &stack)?;

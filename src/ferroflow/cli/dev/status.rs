@@ -29,9 +29,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = args.dir.folder()?;
     let path = folder.path().display();
-    let (Some(pid), Some(stack)) = (folder.server()?, folder.description()?) else {
+    let Some(pid) = folder.server()? else {
         println!("down: no stack is up in {path}");
         return Ok(ExitCode::from(exit_code::FAILURE as u8));
+    };
+    let Some(stack) = folder.description()? else {
+        bail!("process {pid} is only starting the stack in `{path}`\nhint: try again");
     };
     let counts = ask(&folder, &stack)?;
     println!("up: {}", stack.endpoint);
