@@ -4,5 +4,6 @@
 mod python;
 
 mod clients;
+mod jobs;
 mod refusals;
 mod stack;
