@@ -1,10 +1,5 @@
 //! Python programs that tests need: each is named by a variable, or comes from a virtual environment that is made once.
 
-#![allow(
-    dead_code,
-    reason = "each test target uses its own part of this module"
-)]
-
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},

@@ -115,7 +115,7 @@ impl Running {
     /// Sends bytes and returns all that comes back until the connection is closed.
     pub(crate) fn raw(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
-        let patience = Some(Duration::from_secs(60));
+        let patience = Some(Duration::from_mins(1));
         stream.set_read_timeout(patience).expect("a time-out");
         let request = request.replace("PORT", &self.port.to_string());
         stream.write_all(request.as_bytes()).expect("it is sent");
