@@ -4,17 +4,32 @@
 //! It knows nothing of Ferroflow's other crates and nothing of the AWS SDK: its oracles are boto3, the AWS CLI, stock
 //! Metaflow and AWS's service models. `ferroflow dev` starts it, always in a process of its own.
 
+mod answer;
 pub mod batch;
+mod call;
 mod clock;
+mod container_agent;
 mod context;
+mod credentials;
 pub mod faults;
+mod folder;
 pub mod history;
 mod journal;
 pub mod logs;
 mod reply;
 pub mod s3;
+mod server;
+mod sigv4;
+mod stack;
+mod status;
+mod sts;
+mod wire;
 
+pub use answer::STATUS_PATH;
 pub use clock::Clock;
 pub use context::Context;
+pub use credentials::KeyPair;
+pub use folder::{Description, Folder, Secrets, StackError, Token};
 pub use journal::Journal;
 pub use reply::{ApiError, Reply};
+pub use stack::{BUCKET, Options, Stack, run};

@@ -163,11 +163,15 @@ class BatchSteps:
         return self._prepare[step]
 
     def _user_variables(self, step, variables):
-        """Of the first @environment only, as batch_cli.py has it."""
+        """What must be in the job's environment before the bootstrap runs.
+
+        Of the first @environment only, as batch_cli.py has it.
+        """
         for deco in self._runtime._graph[step].decorators:
             if deco.name == "environment":
-                return {name: variables[name] for name in deco.attributes["vars"] if name in variables}
-        return {}
+                names = deco.attributes["vars"]
+                return {**_of_embedded_stack(), **{name: variables[name] for name in names if name in variables}}
+        return _of_embedded_stack()
 
     def _code_package(self, deco):
         url = deco.package_url
@@ -186,6 +190,14 @@ class BatchSteps:
             file=sys.stderr,
             flush=True,
         )
+
+
+def _of_embedded_stack():
+    """Jobs of the embedded stack are processes: they run on the interpreter of their run. Nothing for AWS."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_BATCH") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    if os.environ.get("FERROFLOW_DEV_STACK") and endpoint.startswith("http://127.0.0.1:"):
+        return {"FERROFLOW_DEV_PYTHON": sys.executable}
+    return {}
 
 
 def step_takes_input_file():

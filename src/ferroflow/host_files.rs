@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/errors.py",
     "ferroflow/host.py",
     "ferroflow/launch.py",
+    "ferroflow/no_aws.py",
     "ferroflow/package.py",
     "ferroflow/plan.py",
     "ferroflow/prepare.py",

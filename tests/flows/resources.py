@@ -4,19 +4,19 @@ from metaflow import FlowSpec, resources, step
 
 
 class ResourcesFlow(FlowSpec):
-    @resources(cpu=1, memory=256)
+    @resources(cpu=1, memory=1500)
     @step
     def start(self):
         self.items = [1, 2]
         self.next(self.small, foreach="items")
 
-    @resources(memory=512)
+    @resources(memory=2000)
     @step
     def small(self):
         self.value = self.input
         self.next(self.join)
 
-    @resources(cpu=2, memory=1024)
+    @resources(cpu=2, memory=3000)
     @step
     def join(self, inputs):
         self.total = sum(i.value for i in inputs)

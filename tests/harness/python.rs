@@ -1,4 +1,4 @@
-//! The interpreter with upstream Metaflow: `FERROFLOW_TEST_PYTHON`, or a virtual environment that is made once.
+//! Python programs that tests need: each is named by a variable, or comes from a virtual environment that is made once.
 
 use std::{
     fs::{self, File},
@@ -12,7 +12,9 @@ const PACKAGES: &[&str] = &["metaflow==2.19.39", "boto3", "requests", "psutil"];
 /// What serves as AWS in tests that need one which is not ours.
 const WITH_MOTO: &[&str] = &["moto[server,all]==5.2.5", "boto3", "docker"];
 
-/// Path of an interpreter that can import the pinned Metaflow.
+const AWS_CLI: &[&str] = &["awscli"];
+
+/// Path of an interpreter that can import the pinned Metaflow, and boto3.
 pub(crate) fn with_metaflow() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| match std::env::var_os("FERROFLOW_TEST_PYTHON") {
@@ -27,6 +29,15 @@ pub(crate) fn with_moto() -> &'static Path {
     PYTHON.get_or_init(|| match std::env::var_os("FERROFLOW_TEST_MOTO_PYTHON") {
         Some(path) => PathBuf::from(path),
         None => environment_in(&cache_folder(), "moto-venv", WITH_MOTO),
+    })
+}
+
+/// Path of the AWS CLI: `FERROFLOW_TEST_AWS_CLI`, or that of an environment that is made once.
+pub(crate) fn aws_cli() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| match std::env::var_os("FERROFLOW_TEST_AWS_CLI") {
+        Some(path) => PathBuf::from(path),
+        None => environment_in(&cache_folder(), "aws-cli-venv", AWS_CLI).with_file_name("aws"),
     })
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::dev;
 use crate::{host_files, interpreter};
 
 /// Replaces this process by Python, so that signals, exit code and terminal are Python's own.
@@ -26,6 +27,7 @@ pub(crate) fn run(flow: &OsStr, args: &[OsString]) -> Result<ExitCode> {
     if std::env::var_os("FERROFLOW").is_none_or(|v| v != "off") {
         command.env("PYTHONPATH", python_path(&python)?);
     }
+    dev::auto::prepare(&mut command, args, &python)?;
     let error = command.exec();
     Err(error).with_context(|| format!("cannot start `{}`", python.display()))
 }

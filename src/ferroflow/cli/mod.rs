@@ -1,6 +1,7 @@
 //! The command line. `ferroflow FLOW.py ARGS…` takes exactly the arguments of
 //! `python FLOW.py ARGS…`; everything else is a verb of Ferroflow's own.
 
+mod dev;
 mod engine;
 mod flow;
 mod package;
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// The embedded stack: Batch and S3 on this machine, for flows without an AWS account.
+    Dev(dev::Args),
     /// The scheduler of one run; started by the flow host.
     #[command(hide = true)]
     Engine(engine::Args),
@@ -45,6 +48,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     } else {
         match Cli::try_parse_from(args) {
             Ok(cli) => match cli.verb {
+                Verb::Dev(args) => dev::run(args),
                 Verb::Engine(args) => engine::run(&args),
                 Verb::Bootstrap => Ok(ExitCode::from(bootstrap::main() as u8)),
                 Verb::Package => package::run(),

@@ -1,7 +1,7 @@
 """Hands a run over to Ferroflow at `NativeRuntime.execute`, and its code package when it is begun.
 
-Every Metaflow process loads this file, `step` and containers included: it imports nothing and changes two methods, of
-`metaflow.runtime` and `metaflow.package`, once those have been imported.
+Every Metaflow process loads this file, `step` and containers included: it imports nothing and changes two methods and a
+function, of `metaflow.runtime`, `metaflow.package` and `metaflow.cli`, once those have been imported.
 """
 
 import os
@@ -49,6 +49,19 @@ def _adopt_at_init(package_module):
     package_class.__init__ = __init__
 
 
+def _add_to_errors(cli_module):
+    upstream = getattr(cli_module, "print_metaflow_exception", None)
+    if upstream is None:
+        return
+
+    def print_metaflow_exception(error):
+        report = _ours("ferroflow.no_aws", "report")
+        return report(error, upstream) if report else upstream(error)
+
+    print_metaflow_exception.__wrapped__ = upstream
+    cli_module.print_metaflow_exception = print_metaflow_exception
+
+
 class _Finder:
     """Waits on `sys.meta_path` for some modules, lets the others find them, and adds a step to their loading."""
 
@@ -76,4 +89,13 @@ class _Finder:
 
 
 if os.environ.get("FERROFLOW") != "off":
-    sys.meta_path.insert(0, _Finder({"metaflow.runtime": _hand_over_at_execute, "metaflow.package": _adopt_at_init}))
+    sys.meta_path.insert(
+        0,
+        _Finder(
+            {
+                "metaflow.runtime": _hand_over_at_execute,
+                "metaflow.package": _adopt_at_init,
+                "metaflow.cli": _add_to_errors,
+            }
+        ),
+    )

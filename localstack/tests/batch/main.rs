@@ -1,0 +1,14 @@
+//! AWS Batch and CloudWatch Logs of the embedded stack, driven by their operations, with real processes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod arrays;
+mod faults;
+mod jobs;
+mod listing;
+mod logs;
+mod processes;
+mod resources;
+mod restart;
+mod stack;
+mod validation;
