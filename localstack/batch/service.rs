@@ -128,12 +128,13 @@ impl Batch {
     #[expect(clippy::unused_async, reason = "operations may come to wait")]
     pub async fn call(&self, operation: &str, body: &[u8]) -> Reply {
         let body = if body.is_empty() { b"{}" } else { body };
-        let request: Value = serde_json::from_slice(body).map_err(|error| ApiError {
+        let mut request: Value = serde_json::from_slice(body).map_err(|error| ApiError {
             status: 400,
             code: "SerializationException",
             message: format!("the request is no JSON: {error}"),
         })?;
         Self::check_known(operation)?;
+        shapes::prune(operation, &mut request);
         shapes::check(operation, &request)?;
         let Value::Object(members) = request else {
             return Err(ApiError::client("the request is no object"));

@@ -54,7 +54,33 @@ fn shape(line: &'static str) -> Option<(&'static str, Shape)> {
     Some((name, shape))
 }
 
-/// Checks the request of an operation. Members that the model does not have are let through, as AWS does.
+/// Takes out what the model does not have and what is null: AWS passes over both.
+pub(super) fn prune(shape: &str, value: &mut Value) {
+    match (SHAPES.get(shape), value) {
+        (Some(Shape::Structure(members)), Value::Object(object)) => {
+            let known = |name: &str| members.iter().find(|member| member.name == name);
+            object.retain(|name, value| !value.is_null() && known(name).is_some());
+            for (name, value) in object {
+                if let Some(member) = known(name) {
+                    prune(member.shape, value);
+                }
+            }
+        }
+        (Some(Shape::List(member)), Value::Array(items)) => {
+            for item in items {
+                prune(member, item);
+            }
+        }
+        (Some(Shape::Map(member)), Value::Object(object)) => {
+            for item in object.values_mut() {
+                prune(member, item);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Checks the request of an operation.
 pub(super) fn check(operation: &str, request: &Value) -> Result<(), ApiError> {
     check_value(operation, request, "")
 }
@@ -217,6 +243,12 @@ mod tests {
         let good = json!({"jobName": "a", "jobQueue": "q", "jobDefinition": "d", "unknown": 1,
             "retryStrategy": {"attempts": 2, "evaluateOnExit": [{"action": "retry"}]}});
         check("SubmitJob", &good).unwrap();
+        let mut pruned = json!({"jobName": "a", "unknown": 1, "timeout": null, "dependsOn": [{"jobId": "x", "type": null}]});
+        prune("SubmitJob", &mut pruned);
+        assert_eq!(
+            pruned,
+            json!({"jobName": "a", "dependsOn": [{"jobId": "x"}]})
+        );
         assert_eq!(
             refusal("SubmitJob", json!({"jobName": "a", "jobQueue": "q"})),
             "jobDefinition is required."
