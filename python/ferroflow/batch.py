@@ -83,15 +83,12 @@ class BatchSteps:
             raise Inexpressible(one_line(error)) from error
 
     def _find_obstacle(self, decorators):
-        from metaflow import metaflow_config
         from metaflow._vendor import click
 
         root = click.get_current_context().find_root()
         provider = getattr(root.command, "lazy_sources", {}).get("batch", "")
         if provider and not provider.startswith(BATCH_CLI + "."):
             return "its command `batch` is %s" % provider
-        if getattr(metaflow_config, "AWS_SANDBOX_ENABLED", False):
-            return "it is in the Metaflow sandbox"
         if self._trampoline is None:
             self._trampoline = Trampoline(self._runtime, region())
         return _changed_bootstrap(self._runtime._environment) or _changed_variables(
@@ -210,11 +207,7 @@ def step_takes_input_file():
 
 
 def region():
-    """The region of the client that upstream would make, without making it; None when that cannot be known."""
-    from metaflow.metaflow_config import DEFAULT_AWS_CLIENT_PROVIDER
-
-    if DEFAULT_AWS_CLIENT_PROVIDER != "boto3":
-        return None
+    """The region of the client that upstream would make, without making it; None when boto3 knows none."""
     import boto3
 
     return boto3.session.Session().region_name

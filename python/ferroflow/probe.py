@@ -45,6 +45,7 @@ def check(runtime, original_execute, runtime_module):
     _check_signatures(runtime, runtime_module)
     _check_flow(runtime)
     _check_stores(runtime)
+    _check_credentials(runtime)
     _check_limits(runtime)
 
 
@@ -119,6 +120,19 @@ def _check_stores(runtime):
     metadata = runtime._metadata
     if metadata.TYPE not in ("local", "service") or not type(metadata).__module__.startswith(UPSTREAM_METADATA):
         raise HandBack("its metadata provider is %s (%s)" % (metadata.TYPE, type(metadata).__module__))
+
+
+def _check_credentials(runtime):
+    """Credentials that only upstream's own Python can ask for (metaflow/plugins/aws/aws_client.py)."""
+    from metaflow import metaflow_config
+
+    if runtime._flow_datastore.TYPE != "s3":
+        return
+    if getattr(metaflow_config, "AWS_SANDBOX_ENABLED", False):
+        raise HandBack("its AWS credentials come from the Metaflow sandbox (METAFLOW_AWS_SANDBOX_ENABLED)")
+    provider = getattr(metaflow_config, "DEFAULT_AWS_CLIENT_PROVIDER", "boto3")
+    if provider != "boto3":
+        raise HandBack("its AWS credentials come from METAFLOW_DEFAULT_AWS_CLIENT_PROVIDER %s" % provider)
 
 
 def _check_limits(runtime):

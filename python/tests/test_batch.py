@@ -238,5 +238,21 @@ class Foreign(BatchCase):
         self.assertIn("environment stubborn has its own get_package_commands", error)
 
 
+class Credentials(BatchCase):
+    """Those that only Metaflow's own Python can ask for leave the whole run to it."""
+
+    def test_client_provider(self):
+        changes = {
+            "METAFLOW_DEFAULT_AWS_CLIENT_PROVIDER": "company",
+            "PYTHONPATH": os.pathsep.join([PYTHON_DIR, os.path.join(HERE, "extension")]),
+        }
+        result = self.run_flow("linear", **changes)
+        self.assertEqual(result.status, 1)
+        self.assertIn("FERROFLOW=require forbids", result.err)
+        result = self.run_flow("linear", FERROFLOW="auto", **changes)
+        self.assert_handed_back(result, "its AWS credentials come from METAFLOW_DEFAULT_AWS_CLIENT_PROVIDER company")
+        self.assertEqual(self.messages(), [])
+
+
 if __name__ == "__main__":
     unittest.main()

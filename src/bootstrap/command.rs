@@ -103,6 +103,7 @@ mod tests {
             command: owned(command),
             shell,
             environment: [].into(),
+            files: [].into(),
             install: false,
             time_limit: 0,
         }

@@ -3,7 +3,8 @@
 use std::{error::Error, io};
 
 use crate::{
-    install::InstallError, package::PackageError, process::Ending, work_dir::WorkDirError,
+    files::FileError, install::InstallError, package::PackageError, process::Ending,
+    work_dir::WorkDirError,
 };
 
 /// Something failed after the claim and before user code.
@@ -27,6 +28,9 @@ pub(crate) enum Failure {
     /// There is no code.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// What comes with the code cannot be written.
+    #[error(transparent)]
+    Files(#[from] FileError),
     /// The step's command cannot be started.
     #[error("failed to start `{program}`")]
     Start {

@@ -5,8 +5,8 @@
 //! and says at last how it ended. The order of these acts is in [`run`](run::run). It does not
 //! decide anything about retries and never talks to AWS Batch.
 //!
-//! [`main`] is the whole program, called by the `ferroflow-bootstrap` binary and by
-//! `ferroflow bootstrap`.
+//! [`main`] is the whole program, called by `ferroflow bootstrap`; [`entrypoint`] is that of the
+//! `ferroflow-bootstrap` binary, which may also be the ENTRYPOINT of an image.
 
 mod capture;
 mod claim;
@@ -14,9 +14,11 @@ mod clock;
 mod command;
 mod console;
 mod credentials;
+mod entrypoint;
 mod environment;
 mod extract;
 mod failure;
+mod files;
 mod http;
 mod install;
 mod interpreter;
@@ -43,6 +45,7 @@ mod usage;
 mod work_dir;
 
 pub use console::Console;
+pub use entrypoint::entrypoint;
 pub use environment::Environment;
 pub use interrupts::Interrupts;
 pub use program::main;

@@ -1,5 +1,5 @@
 //! The bootstrap as a program of its own.
 
 fn main() {
-    std::process::exit(bootstrap::main());
+    std::process::exit(bootstrap::entrypoint());
 }

@@ -18,6 +18,7 @@ use crate::{
     credentials::CredentialsProvider,
     environment::Environment,
     failure::{Failure, sentence},
+    files,
     http::Http,
     install, interpreter,
     interrupts::Interrupts,
@@ -232,6 +233,7 @@ impl<'a> Job<'a> {
         let package = Package::download(self.store.s3(), &self.spec.package, folders)?;
         desk.stdout.write_line("Code package downloaded.");
         package.extract(folders)?;
+        files::write(&self.spec.files, folders.root())?;
         desk.stdout.write_line("Task is starting.");
         desk.uploader.flush();
         self.step(desk, &supervisor)

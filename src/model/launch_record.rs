@@ -176,6 +176,7 @@ mod tests {
                 command: vec![text("python")],
                 shell: false,
                 environment: BTreeMap::from([(text("NAME"), "é".repeat(20))]),
+                files: BTreeMap::new(),
                 install: true,
                 time_limit: 60,
             },

@@ -55,6 +55,9 @@ pub struct TaskSpec {
     /// Variables to set for the task. The container's own variables of the same name win only
     /// where the override set them.
     pub environment: BTreeMap<String, String>,
+    /// Files to write where the step runs, by relative path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// Whether boto3 and requests are installed when the image lacks them
     /// (`METAFLOW_SKIP_INSTALL_DEPENDENCIES` unset).
     pub install: bool,

@@ -27,9 +27,11 @@ class Case:
     # Arguments of the Batch variant (in place of those of the first command), or None when there is none.
     batch: tuple = None
     batch_env: dict = field(default_factory=dict)
-    # What a Batch run by Ferroflow is compared with: `upstream` on Batch, the logs of upstream's `local` run, `nothing`
-    # but the expectations of the flow. For what upstream does not do, or not each time, on Batch.
+    # What a Batch run by Ferroflow is compared with: `upstream` on Batch, or upstream's `local` run of the same command
+    # line as far as `anywhere.py` says. For what upstream does not do, or not each time, on Batch.
     batch_against: str = "upstream"
+    # Artifacts that tell where a task ran.
+    of_the_place: tuple = ()
     deadline: int = 240
     # What FERROFLOW is for Ferroflow.
     wish: str = "require"
@@ -52,14 +54,23 @@ def with_batch(*args):
     return ("run", "--with", "batch") + args
 
 
+def without_batch(args):
+    """The same command line for this machine."""
+    at = args.index("--with")
+    assert args[at + 1] == "batch"
+    return args[:at] + args[at + 2 :]
+
+
 # An extension of Metaflow with a decorator whose hooks tell of themselves.
 # What it starts is no plain step, which `require` refuses.
 EXTENSION = {"extra": ("extension",), "env": {"PYTHONPATH": "extension"}, "wish": "auto", "batch": None}
 
 CASES = [
-    one("linear"),
-    one("tags", "run", "--tag", "colour:blue", "--tag", "plain", flow="linear", batch=with_batch("--tag", "plain")),
-    one("namespace", "run", "--namespace", "user:somebody", flow="linear"),
+    one("linear", of_the_place=("environment",)),
+    one("tags", "run", "--tag", "colour:blue", "--tag", "plain", flow="linear",
+        batch=with_batch("--tag", "colour:blue", "--tag", "plain"), of_the_place=("environment",)),
+    one("namespace", "run", "--namespace", "user:somebody", flow="linear",
+        batch=with_batch("--namespace", "user:somebody"), of_the_place=("environment",)),
     one("global_namespace", "run", "--namespace", "", flow="linear", batch=None),
     one("no_pylint_quiet", "--no-pylint", "--quiet", "run", flow="linear", batch=None),
     one("below_the_root", flow="linear", folder="a/b", batch=None),
@@ -87,10 +98,10 @@ CASES = [
     one("retry", env={"MINUTES_BETWEEN_RETRIES": "5"}, batch_env={"MINUTES_BETWEEN_RETRIES": "0"}),
     one("catch"),
     # Upstream gives the job the same limit as the task, so the job ends before the task can raise its exception.
-    one("timeout", batch_against="nothing", batch=("--config-value", "limits", '{"seconds": 60}', "run", "--with", "batch")),
+    one("timeout", batch_against="local", batch=("--config-value", "limits", '{"seconds": 60}', "run", "--with", "batch")),
     one(
         "includefile", "run", "--named", "data/config.json",
-        extra=("data",), batch=with_batch("--named", "data/config.json"),
+        extra=("data",), batch=with_batch("--named", "data/config.json"), of_the_place=("text", "named", "binary"),
     ),
     one("config", extra=("data",)),
     one("config_value", "--config-value", "inline", '{"rate": 2}', "run", flow="config", extra=("data",), batch=None),

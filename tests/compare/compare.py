@@ -41,7 +41,7 @@ def by_name(value):
 
 
 def describe(a, b):
-    if isinstance(a, list) and isinstance(b, list):
+    if all(isinstance(value, list) and all(isinstance(v, str) for v in value) for value in (a, b)):
         lines = list(difflib.unified_diff(a, b, "upstream", "ferroflow", n=1, lineterm=""))
         cut = [line[:300] for line in lines[:SHOWN_LINES]]
         return "\n".join(cut + (["… %d more lines" % (len(lines) - SHOWN_LINES)] if len(lines) > SHOWN_LINES else []))

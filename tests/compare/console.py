@@ -60,7 +60,7 @@ def task_view(lines, streams):
     return {
         "launcher": [line for line in lines if LAUNCHER.match(line)],
         "user": sorted(line for line in lines if not LAUNCHER.match(line)),
-        "in_order": {stream: is_subsequence(expected, lines) for stream, expected in streams.items()},
+        "in_order": {s: is_subsequence(expected, map(str.strip, lines)) for s, expected in streams.items()},
     }
 
 
@@ -75,7 +75,9 @@ def streams_of_tasks(run_view):
 
 
 def shown(line):
-    """A stored line as the console shows it: stripped, and with replacement characters for what is not UTF-8."""
+    """A stored line as the console shows it: stripped, and with replacement characters for what is not UTF-8. The job in
+    front of it is taken off the console's lines, too."""
+    line = re.sub(r"^\[<uuid>\] ", "", line)
     return re.sub(r"(\\x[89a-f][0-9a-f])", "\ufffd", line).strip()
 
 

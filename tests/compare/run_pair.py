@@ -7,7 +7,8 @@ what the launchers printed, and what upstream's Client sees of the runs.
     run_pair.py [--batch] [--self-check] --flow FLOW.py -- run --alpha 0.1
 
 FERROFLOW_BIN names the launcher under test. With `--self-check` upstream stands on both sides, which must be the same.
-With `--batch` the Batch variant of a case runs in the AWS and METAFLOW_* environment of the caller.
+With `--batch` the Batch variant of a case runs in the AWS and METAFLOW_* environment of the caller; with `--against local`
+only by Ferroflow, and is compared with upstream's run of the same command line on this machine (`anywhere.py`).
 
 Upstream is slow, so what it produced is kept in $XDG_CACHE_HOME/ferroflow/upstream-runs under a name made of the
 versions of Metaflow and Python, the case, its files and this tool; `--fresh` runs it again.
@@ -26,7 +27,8 @@ import tempfile
 import time
 
 import metaflow
-from cases import BY_NAME, CASES, Case, Command
+from anywhere import anywhere
+from cases import BY_NAME, CASES, Case, Command, without_batch
 from compare import differences, read_allowed, report
 from side import FLOWS, HERE, Side
 
@@ -59,32 +61,44 @@ def outcome(case, given):
 
 
 def pair(case, given):
-    if given.batch and case.batch_against != "upstream":
-        return [] if given.self_check else alone(case, given)
+    if given.batch and (given.against or case.batch_against) == "local":
+        return [] if given.self_check else against_local(case, given)
     upstream = by_upstream(case, given, given.batch)
     ferroflow = observe("upstream" if given.self_check else "ferroflow", case, given)
     found = wrong_exits(case, "upstream", upstream) + wrong_exits(case, "ferroflow", ferroflow)
-    found = found or differences(upstream, ferroflow, read_allowed(os.path.join(HERE, "allowed.txt")))
-    if given.keep:
-        for name, seen in (("upstream", upstream), ("ferroflow", ferroflow)):
-            with open(os.path.join(given.keep, "%s.%s.json" % (case.name, name)), "w") as f:
-                json.dump(seen, f, indent=1, sort_keys=True)
-    return found
+    keep(case, given, upstream, ferroflow)
+    return found or differences(upstream, ferroflow, allowed())
 
 
-def alone(case, given):
-    """A Batch run by Ferroflow that has no counterpart by upstream."""
+def allowed():
+    return read_allowed(os.path.join(HERE, "allowed.txt"))
+
+
+def keep(case, given, upstream, ferroflow):
+    if not given.keep:
+        return
+    for name, seen in (("upstream", upstream), ("ferroflow", ferroflow)):
+        with open(os.path.join(given.keep, "%s.%s.json" % (case.name, name)), "w") as f:
+            json.dump(seen, f, indent=1, sort_keys=True)
+
+
+def against_local(case, given):
+    """A Batch run by Ferroflow, and upstream's of the same command line on this machine."""
     ferroflow = observe("ferroflow", case, given)
     found = wrong_exits(case, "ferroflow", ferroflow)
-    if found or case.batch_against == "nothing":
+    if found:
         return found
-    return differences(task_logs(by_upstream(case, given, batch=False)), task_logs(ferroflow))
+    upstream = by_upstream(on_this_machine(case), given, batch=False)
+    keep(case, given, upstream, ferroflow)
+    return differences(anywhere(upstream, case), anywhere(ferroflow, case), allowed())
 
 
-def task_logs(observed):
-    steps = observed[0]["run"]["steps"].values()
-    tasks = {key: task["attempts"] for step in steps for key, task in step["tasks"].items()}
-    return {key: {a: [seen["stdout"], seen["stderr"]] for a, seen in found.items()} for key, found in tasks.items()}
+def on_this_machine(case):
+    """The case itself where that is the same command, because then its upstream run may have been kept."""
+    first = dataclasses.replace(case.commands[0], args=without_batch(case.batch))
+    if case.commands == (first,) and not case.batch_env:
+        return BY_NAME.get(case.name, case)
+    return dataclasses.replace(case, commands=(first,), env={**case.env, **case.batch_env})
 
 
 def wrong_exits(case, name, observed):
@@ -180,6 +194,7 @@ def arguments():
     parser.add_argument("--flow", help="a flow file instead of a case")
     parser.add_argument("--exit", type=int, default=0, help="exit code that the flow must have")
     parser.add_argument("--batch", action="store_true", help="the Batch variants")
+    parser.add_argument("--against", choices=["local"], help="compare Batch runs with upstream's on this machine")
     parser.add_argument("--self-check", action="store_true", help="upstream on both sides")
     parser.add_argument("--fresh", action="store_true", help="run upstream again")
     parser.add_argument("--keep", help="folder to which folders and views of both sides go")

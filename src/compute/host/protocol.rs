@@ -139,6 +139,9 @@ pub struct Container {
     pub user_environment: BTreeMap<String, String>,
     /// Whether boto3 and requests may be installed.
     pub install: bool,
+    /// Files to write where the step runs, by relative path.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
 }
 
 /// What the engine says.

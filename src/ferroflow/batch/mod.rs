@@ -13,7 +13,7 @@ mod watch;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -25,7 +25,7 @@ use compute::host::protocol::BatchCommand;
 use datastore::KnownValues;
 use model::{
     Attempt, Plan, TaskKey, TaskPath,
-    batch::{Entry, Warning},
+    batch::{Entry, Warning, overrides},
     layout::Stream,
 };
 use scheduler::Outcome;
@@ -163,10 +163,29 @@ impl Shared {
     /// Says what a platform ignores, once per run and step.
     fn warn_once(&self, launch: &Launch, warnings: &[Warning]) {
         for warning in warnings {
-            let text = format!("Step {}: {warning}", launch.path.step);
-            if self.warned.borrow_mut().insert(text.clone()) {
-                self.tell(launch.task, launch.attempt, What::Said(text));
-            }
+            self.say_once(launch, format!("Step {}: {warning}", launch.path.step));
+        }
+    }
+
+    /// Says which variables of @environment an override has no room for, once per run and step.
+    fn tell_what_is_too_long(&self, launch: &Launch, too_long: &BTreeMap<String, String>) {
+        if too_long.is_empty() {
+            return;
+        }
+        let names: Vec<_> = too_long.keys().map(String::as_str).collect();
+        let text = format!(
+            "Step {}: @environment is longer than AWS Batch takes ({} characters with all else): \
+             {} reach the task through the datastore.",
+            launch.path.step,
+            overrides::MAX_LENGTH,
+            names.join(", ")
+        );
+        self.say_once(launch, text);
+    }
+
+    fn say_once(&self, launch: &Launch, text: String) {
+        if self.warned.borrow_mut().insert(text.clone()) {
+            self.tell(launch.task, launch.attempt, What::Said(text));
         }
     }
 }

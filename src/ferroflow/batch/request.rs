@@ -1,11 +1,13 @@
 //! From what the flow host prepared to what Batch and the container are told.
 
+use std::env;
+
 use aws::batch::{JobQueue, QueueLookup};
 use compute::host::protocol::BatchCommand;
 use model::{
     batch::{
-        JobDefinition, JobNameParts, JobRequest, Options, Resources, Share, TimeLimit, job_name,
-        spec_variables,
+        JobDefinition, JobNameParts, JobRequest, Options, Resources, Share, TimeLimit, job,
+        job_name, overrides, spec_variables,
     },
     launch_record::SpecRange,
     layout,
@@ -40,14 +42,24 @@ pub(super) async fn job(shared: &Shared, launch: &Launch) -> anyhow::Result<Job>
     let definition = shared.client.job_definition(&definition).await?;
     let limit = time_limit(shared, launch)?;
     Ok(Job {
-        share: queue
-            .has_scheduling_policy
-            .then(|| Share::of(user(&launch.command))),
+        share: share(&queue, launch)?,
         queue: queue.name,
         definition,
         resources: Resources::new(options)?,
         timeout_seconds: limit.attempt_duration_seconds(launch.path.step.as_str())?,
     })
+}
+
+/// Where the queue has a scheduling policy: what the user named, or the user.
+fn share(queue: &JobQueue, launch: &Launch) -> anyhow::Result<Option<Share>> {
+    if !queue.has_scheduling_policy {
+        return Ok(None);
+    }
+    let named = env::var(job::variable::SHARE).unwrap_or_default();
+    if named.is_empty() {
+        return Ok(Some(Share::of(user(&launch.command))));
+    }
+    Ok(Some(named.parse()?))
 }
 
 /// Name of the job that the record `seq` submits for this attempt.
@@ -77,14 +89,10 @@ impl Job {
         if let Some(endpoint) = address.endpoint {
             environment.push(("METAFLOW_S3_ENDPOINT_URL".to_owned(), endpoint));
         }
-        let theirs = &launch.command.container.user_environment;
+        let theirs = overrides::divide(&launch.command.container.user_environment).0;
         // What the user says wins over what we say.
         environment.retain(|(name, _)| !theirs.contains_key(name));
-        environment.extend(
-            theirs
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone())),
-        );
+        environment.extend(theirs);
         JobRequest {
             name,
             queue: self.queue,
@@ -114,6 +122,10 @@ pub(super) fn spec(
     } = &pending.launch;
     let plan = &shared.plan;
     let container = &command.container;
+    let too_long = overrides::divide(&container.user_environment).1;
+    shared.tell_what_is_too_long(&pending.launch, &too_long);
+    let mut environment = container.environment.clone();
+    environment.extend(too_long);
     Ok(TaskSpec {
         version: SPEC_VERSION,
         flow: plan.flow.clone(),
@@ -131,7 +143,8 @@ pub(super) fn spec(
         prepare: container.prepare.clone(),
         command: container.command.clone(),
         shell: container.shell,
-        environment: container.environment.clone(),
+        environment,
+        files: container.files.clone(),
         install: container.install,
         time_limit: match time_limit(shared, &pending.launch)? {
             TimeLimit::Decorator(seconds) => seconds.saturating_add(BOOTSTRAP_GRACE),

@@ -1,8 +1,8 @@
 //! What one SubmitJob call asks for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
-use super::{Resources, overrides};
+use super::Resources;
 
 /// A job to submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +41,15 @@ pub struct Share {
 }
 
 impl Share {
-    /// The share of a user: `FERROFLOW_BATCH_SHARE`, or the user's name.
-    pub fn of(name: &str) -> Self {
-        /// Batch API reference, SubmitJob.
-        const MAX_LENGTH: usize = 255;
-        let legal = name.chars().filter(char::is_ascii_alphanumeric);
-        let identifier: String = legal.take(MAX_LENGTH).collect();
+    /// The longest identifier (Batch API reference, SubmitJob).
+    const MAX_LENGTH: usize = 255;
+    /// The highest priority (the same).
+    const MAX_PRIORITY: i32 = 9_999;
+
+    /// The share of a user.
+    pub fn of(user: &str) -> Self {
+        let legal = user.chars().filter(char::is_ascii_alphanumeric);
+        let identifier: String = legal.take(Self::MAX_LENGTH).collect();
         Self {
             identifier: if identifier.is_empty() {
                 "default".to_owned()
@@ -58,11 +61,50 @@ impl Share {
     }
 }
 
-impl JobRequest {
-    /// Characters that its overrides take of [`overrides::MAX_LENGTH`], estimated from above.
-    pub fn override_length(&self) -> usize {
-        let command = self.command.as_deref().unwrap_or_default();
-        overrides::OWN_OF_BATCH + overrides::added_bytes(command, &self.environment)
+/// The text of [`variable::SHARE`] is not a share.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{name} is `{text}`\nhint: a share is letters and digits, at most 255, and may have a priority \
+     from 0 to 9999 after a colon: `research` or `research:10`",
+    name = variable::SHARE
+)]
+pub struct ShareError {
+    text: String,
+}
+
+/// Environment variables of the launcher.
+pub mod variable {
+    /// The share of a run's jobs.
+    pub const SHARE: &str = "FERROFLOW_BATCH_SHARE";
+}
+
+impl FromStr for Share {
+    type Err = ShareError;
+
+    /// `identifier` or `identifier:priority`.
+    fn from_str(text: &str) -> Result<Self, ShareError> {
+        let (identifier, priority) = match text.split_once(':') {
+            Some((identifier, priority)) => (identifier, Some(priority.parse::<i32>())),
+            None => (text, None),
+        };
+        let is_legal = |name: &str| {
+            let alphanumeric = name.chars().all(|c| c.is_ascii_alphanumeric());
+            (1..=Self::MAX_LENGTH).contains(&name.len()) && alphanumeric
+        };
+        match priority.transpose() {
+            Ok(priority)
+                if is_legal(identifier)
+                    && priority.is_none_or(|p| (0..=Self::MAX_PRIORITY).contains(&p)) =>
+            {
+                Ok(Self {
+                    identifier: identifier.to_owned(),
+                    priority,
+                })
+            }
+            _ => Err(ShareError {
+                text: text.to_owned(),
+            }),
+        }
     }
 }
 
@@ -75,5 +117,23 @@ mod tests {
         assert_eq!(Share::of("jane.doe-1").identifier, "janedoe1");
         assert_eq!(Share::of("\u{e9}.").identifier, "default");
         assert_eq!(Share::of(&"x".repeat(300)).identifier.len(), 255);
+    }
+
+    #[test]
+    fn a_share_may_be_named() {
+        let share = |identifier: &str, priority| {
+            Ok(Share {
+                identifier: identifier.to_owned(),
+                priority,
+            })
+        };
+        assert_eq!("research".parse(), share("research", None));
+        assert_eq!("a1:0".parse(), share("a1", Some(0)));
+        assert_eq!("a1:9999".parse(), share("a1", Some(9_999)));
+        let long = "x".repeat(256);
+        for wrong in ["", "a b", "a:", "a:-1", "a:10000", "a:b", ":1", "a*", &long] {
+            let text = wrong.to_owned();
+            assert_eq!(wrong.parse::<Share>(), Err(ShareError { text }));
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! job (status reason `Container Overrides length must be at most 8192`). A task's own data
 //! therefore travels in its spec in the datastore, and the override only points there.
 
+use std::collections::BTreeMap;
+
 use crate::{
     launch_record::SpecRange,
     spec::{StoreAddress, variable},
@@ -40,6 +42,33 @@ pub fn spec_variables(
         (variable::RANGE.to_owned(), format!("{offset}+{length}")),
         (variable::SHA256.to_owned(), sha256.clone()),
     ]
+}
+
+/// Divides the variables of @environment into those that an override takes and those for which
+/// there is no room. The longest have to give way: short ones may be for the container's loader
+/// or runtime, which reads them before the task has begun.
+pub fn divide(
+    variables: &BTreeMap<String, String>,
+) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let cost = |(name, value): &(&String, &String)| {
+        added_bytes(&[], &[((*name).clone(), (*value).clone())])
+    };
+    let mut by_length: Vec<_> = variables.iter().collect();
+    by_length.sort_by_key(cost);
+    let mut room = MAX_LENGTH - OWN_OF_BATCH - MAX_ADDED;
+    let (mut inside, mut outside) = (BTreeMap::new(), BTreeMap::new());
+    for (name, value) in by_length {
+        let cost = cost(&(name, value));
+        let place = if cost <= room {
+            room -= cost;
+            &mut inside
+        } else {
+            room = 0;
+            &mut outside
+        };
+        place.insert(name.clone(), value.clone());
+    }
+    (inside, outside)
 }
 
 /// Bytes that a command and variables take in the JSON of an override.
@@ -86,6 +115,28 @@ mod tests {
             r#"{"name":"A","value":"1"},{"name":"B","value":"\\"},"#
         );
         assert_eq!(added_bytes(&command, &environment), json.len());
+    }
+
+    #[test]
+    fn the_longest_variables_give_way() {
+        let variables = |lengths: &[usize]| -> BTreeMap<String, String> {
+            let named = |(i, n): (usize, &usize)| (format!("V{i}"), "x".repeat(*n));
+            lengths.iter().enumerate().map(named).collect()
+        };
+        let names = |found: BTreeMap<String, String>| found.into_keys().collect::<Vec<_>>();
+        let (inside, outside) = divide(&variables(&[5_000, 10]));
+        assert_eq!(
+            (names(inside), outside.len()),
+            (vec!["V0".into(), "V1".into()], 0)
+        );
+        let (inside, outside) = divide(&variables(&[3_000, 10, 6_000, 2_500]));
+        assert_eq!(names(inside), ["V1", "V3"]);
+        assert_eq!(names(outside), ["V0", "V2"]);
+        let many = variables(&[100; 200]);
+        let (inside, outside) = divide(&many);
+        assert_eq!(inside.len() + outside.len(), many.len());
+        let inside: Vec<_> = inside.into_iter().collect();
+        assert!(added_bytes(&[], &inside) + MAX_ADDED + OWN_OF_BATCH <= MAX_LENGTH);
     }
 
     #[test]

@@ -90,6 +90,7 @@ impl Fixture {
             command: ["sh", "-c", script].map(String::from).to_vec(),
             shell: false,
             environment: BTreeMap::new(),
+            files: BTreeMap::new(),
             install: false,
             time_limit: 600,
         };

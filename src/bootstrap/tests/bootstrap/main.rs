@@ -4,6 +4,7 @@
 
 mod claims;
 mod credentials;
+mod entrypoint;
 mod fixture;
 mod logs;
 mod outcomes;

@@ -55,3 +55,24 @@ fn a_missing_package_is_named() {
     );
     assert!(message.contains("404 NoSuchKey"), "{message}");
 }
+
+#[test]
+fn files_of_the_spec_lie_beside_the_code() {
+    let mut fixture = Fixture::new("cat .ferroflow-input-paths a/b flow.py");
+    let long = "7/start/1,".repeat(20_000);
+    for (name, content) in [(".ferroflow-input-paths", long.as_str()), ("a/b", "\n")] {
+        fixture.spec.files.insert(name.into(), content.into());
+    }
+    assert_eq!(fixture.run().code, 0);
+    assert_eq!(fixture.output(), [&long, "print('flow')"]);
+}
+
+#[test]
+fn files_of_the_spec_stay_in_their_folder_and_replace_nothing() {
+    for name in ["../out", "/tmp/out", "", "flow.py"] {
+        let mut fixture = Fixture::new("touch ../../ran");
+        fixture.spec.files.insert(name.into(), "x".into());
+        let message = refused(&mut fixture);
+        assert!(message.contains(&format!("`{name}`")), "{message}");
+    }
+}

@@ -1,6 +1,8 @@
-"""An environment as @conda makes one: its interpreter is known in the container only."""
+"""An environment as @conda makes one, whose interpreter is known in the container only, and a way to credentials."""
 
 ENVIRONMENTS_DESC = [
     ("shelly", ".environments.ShellyEnvironment"),
     ("stubborn", ".environments.StubbornEnvironment"),
 ]
+
+AWS_CLIENT_PROVIDERS_DESC = [("company", ".clients.CompanyClients")]
