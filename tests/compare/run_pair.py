@@ -36,7 +36,7 @@ from side import FLOWS, HERE, Side
 def main():
     given = arguments()
     if given.list:
-        print("\n".join(case.name for case in CASES))
+        print("\n".join(case.name for case in CASES if case.batch or not given.batch))
         return
     failed = []
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
@@ -154,8 +154,7 @@ def cache_key(case, batch):
     digest = hashlib.sha256()
     digest.update(repr((metaflow.__version__, sys.version, platform.platform(), case)).encode())
     if batch:
-        settings = sorted(item for item in os.environ.items() if item[0].startswith("METAFLOW_"))
-        digest.update(repr(("batch", settings)).encode())
+        digest.update(repr(("batch", place())).encode())
     for folder, names in ((HERE, sorted(os.listdir(HERE))), (FLOWS, (case.flow,) + tuple(case.extra))):
         for path in files_of(folder, names):
             # The list of cases changes often, and this case is part of the name already.
@@ -164,6 +163,12 @@ def cache_key(case, batch):
             with open(path, "rb") as f:
                 digest.update(path.encode() + f.read())
     return "%s-%s" % (case.name, digest.hexdigest()[:24])
+
+
+def place():
+    """What serves as AWS: ports and the like differ from run to run, so whoever starts it gives it a name."""
+    settings = sorted(item for item in os.environ.items() if item[0].startswith("METAFLOW_"))
+    return os.environ.get("FERROFLOW_TEST_PLACE") or settings
 
 
 def files_of(folder, names):

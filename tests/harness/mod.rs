@@ -6,9 +6,11 @@
     reason = "each test target uses its own part of this module"
 )]
 
+pub(crate) mod bootstraps;
 pub(crate) mod lab;
 pub(crate) mod processes;
 pub(crate) mod python;
+pub(crate) mod stack;
 
 use std::{
     path::PathBuf,

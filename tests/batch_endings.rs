@@ -1,0 +1,162 @@
+//! How a run `--with batch` ends before its time, on the embedded stack: no job may outlive Ctrl-C, SIGTERM or SIGHUP. And
+//! upstream's own commands about jobs and runs, used on ours.
+
+#![cfg(target_os = "linux")]
+
+mod harness;
+
+use std::fs;
+
+use harness::{
+    lab::{Finished, Lab, Launcher, Running},
+    processes::{alive, engine_of},
+    stack::Stack,
+    wait_for,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// A run of `blocks.py` with both of its jobs running.
+struct Blocked {
+    lab: Lab,
+    running: Running,
+    processes: Vec<i32>,
+}
+
+impl Blocked {
+    fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more arguments, and one job blocking at least.
+    fn start_with(more: &[&str]) -> Self {
+        let lab = Lab::new("blocks.py");
+        let shared = lab.path().join("shared");
+        let vars = format!(
+            "environment:vars={{\"TEST_SHARED\": \"{}\"}}",
+            shared.display()
+        );
+        let args = [
+            "run",
+            "--with",
+            "batch",
+            "--with",
+            &vars,
+            "--run-id-file",
+            "run-id",
+        ];
+        let args = [&args[..], more].concat();
+        let mut command = lab.command(Launcher::Ferroflow, &args);
+        command.envs(Stack::shared().environment());
+        // Whoever runs the tests in the background has made them ignore signals.
+        let running = lab.start(lab.through("env", &["--default-signal"], &command));
+        let wanted = if more.is_empty() { 2 } else { 1 };
+        wait_for("the jobs to block", || {
+            let blocked = blocking(&lab).count() >= wanted;
+            assert!(blocked || alive(running.pid()), "{}", running.output());
+            blocked
+        });
+        let engine = engine_of(running.pid()).expect("a run by Ferroflow has an engine");
+        let processes = blocking(&lab).chain([engine]).collect();
+        Self {
+            lab,
+            running,
+            processes,
+        }
+    }
+
+    /// Upstream's command about this run.
+    fn upstream(&self, args: &[&str]) -> Finished {
+        let mut command = self.lab.command(Launcher::Upstream, args);
+        command.envs(Stack::shared().environment());
+        self.lab.start(command).wait()
+    }
+
+    /// Waits for the end: the jobs of both splits were terminated, by Batch's word and in fact.
+    fn ends_with_its_jobs(self) -> Finished {
+        self.ends_with(1, 2)
+    }
+
+    /// Waits for the end, with so many jobs that succeeded and that failed.
+    fn ends_with(self, succeeded: usize, failed: usize) -> Finished {
+        let finished = self.running.wait();
+        let run = run_id(&self.lab);
+        let mut states = Vec::new();
+        wait_for("the jobs to be terminated", || {
+            states = Stack::shared().jobs(&run).into_values().collect();
+            states
+                .iter()
+                .all(|state| state == "SUCCEEDED" || state == "FAILED")
+        });
+        let count = |wanted| states.iter().filter(|state| *state == wanted).count();
+        let counts = (count("SUCCEEDED"), count("FAILED"));
+        assert_eq!(counts, (succeeded, failed), "{}", finished.all());
+        wait_for("tasks and engine to end", || {
+            self.processes.iter().all(|&pid| !alive(pid))
+        });
+        finished
+    }
+}
+
+/// The processes of the tasks that block.
+fn blocking(lab: &Lab) -> impl Iterator<Item = i32> {
+    let there = ["task-0", "task-1"]
+        .into_iter()
+        .filter(|name| lab.shared(name).exists());
+    there.map(|name| lab.shared_pid(name))
+}
+
+fn run_id(lab: &Lab) -> String {
+    let id = fs::read_to_string(lab.path().join("run-id")).expect("the run has an id");
+    id.trim().to_owned()
+}
+
+fn send(running: &Running, signal: Signal) {
+    kill(Pid::from_raw(running.pid()), signal).expect("the process is there");
+}
+
+#[test]
+fn ctrl_c_terminates_the_jobs() {
+    let run = Blocked::start();
+    run.running.signal_group(Signal::SIGINT);
+    run.ends_with_its_jobs()
+        .exited(1)
+        .says("Workflow interrupted.");
+}
+
+#[test]
+fn sigterm_terminates_the_jobs() {
+    let run = Blocked::start();
+    send(&run.running, Signal::SIGTERM);
+    run.ends_with_its_jobs().ended_by(Signal::SIGTERM);
+}
+
+#[test]
+fn sighup_terminates_the_jobs() {
+    let run = Blocked::start();
+    send(&run.running, Signal::SIGHUP);
+    run.ends_with_its_jobs().ended_by(Signal::SIGHUP);
+}
+
+#[test]
+fn upstream_lists_our_jobs_and_kills_them() {
+    let run = Blocked::start();
+    let id = run_id(&run.lab);
+    let mut listed = run.upstream(&["batch", "list", "--run-id", &id]).exited(0);
+    for split in ["block-2-0", "block-3-0"] {
+        listed = listed.says(&format!("BlocksFlow-{id}-{split}-"));
+    }
+    run.upstream(&["batch", "kill", "--run-id", &id]).exited(0);
+    run.ends_with_its_jobs().exited(1);
+}
+
+/// The splits that wait for a worker are not submitted once others were killed.
+#[test]
+fn upstreams_kill_ends_the_run() {
+    let run = Blocked::start_with(&["--max-workers", "1"]);
+    let id = run_id(&run.lab);
+    run.upstream(&["batch", "kill", "--run-id", &id]).exited(0);
+    run.ends_with(1, 1).exited(1).says("was cancelled");
+}

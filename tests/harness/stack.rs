@@ -1,0 +1,118 @@
+//! An embedded stack for the tests of one process. It ends with that process, whatever its end is.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use super::{FERROFLOW, bootstraps, python, tests_folder};
+
+/// Starts the stack, prints its environment, waits for the end of standard input, which is this process's, and removes
+/// everything.
+const SCRIPT: &str = r#"
+set -eu
+trap 'rm -rf "$DIR"' EXIT
+"$FERROFLOW_BIN" dev up --dir "$DIR/stack" "$@" >&2
+"$FERROFLOW_BIN" dev env --dir "$DIR/stack" > "$DIR/exports"
+(. "$DIR/exports"; exec env -0) | tr '\0' '\n' | sed -n '/^\(AWS\|METAFLOW\|FERROFLOW_DEV\)_/p'
+echo
+cat >/dev/null
+"$FERROFLOW_BIN" dev down --dir "$DIR/stack" >&2
+"#;
+
+pub(crate) struct Stack {
+    process: Child,
+    stdin: Option<ChildStdin>,
+    folder: PathBuf,
+    environment: BTreeMap<String, String>,
+}
+
+impl Stack {
+    /// A stack of its own, with more arguments for `dev up`.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder").keep();
+        let mut command = Command::new("sh");
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["METAFLOW_", "FERROFLOW", "AWS_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            {
+                command.env_remove(&*name);
+            }
+        }
+        let mut process = command
+            .args(["-c", SCRIPT, "stack"])
+            .args(args)
+            .env("DIR", &folder)
+            .env("FERROFLOW_BIN", FERROFLOW)
+            .env("FERROFLOW_PYTHON", python::with_metaflow())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        let stdout = BufReader::new(process.stdout.take().expect("its output is piped"));
+        let lines = stdout.lines().map(|line| line.expect("text"));
+        let environment: BTreeMap<_, _> = lines
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| {
+                line.split_once('=')
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            })
+            .collect();
+        assert!(
+            environment.contains_key("AWS_ENDPOINT_URL"),
+            "the stack did not start: {environment:?}"
+        );
+        Self {
+            stdin: process.stdin.take(),
+            process,
+            folder: folder.join("stack"),
+            environment,
+        }
+    }
+
+    /// The stack that all tests of this process share.
+    pub(crate) fn shared() -> &'static Self {
+        static STACK: std::sync::OnceLock<Stack> = std::sync::OnceLock::new();
+        STACK.get_or_init(|| Self::start(&[]))
+    }
+
+    /// What a client needs, as `ferroflow dev env` tells it, and the bootstrap of this build.
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        let mut environment = self.environment.clone();
+        let bootstraps = bootstraps::folder().to_string_lossy().into_owned();
+        environment.insert("FERROFLOW_BOOTSTRAP_DIR".to_owned(), bootstraps);
+        environment
+    }
+
+    /// The jobs whose names contain `part`, and their states.
+    pub(crate) fn jobs(&self, part: &str) -> BTreeMap<String, String> {
+        let output = Command::new(python::with_metaflow())
+            .arg(tests_folder().join("stack/jobs.py"))
+            .arg(part)
+            .envs(&self.environment)
+            .output()
+            .expect("python starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).expect("jobs as JSON")
+    }
+
+    /// The stack's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.process.wait();
+    }
+}
