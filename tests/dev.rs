@@ -247,6 +247,9 @@ fn many_who_start_it_start_one() {
         started += usize::from(text(&output.stdout).contains("the stack is up"));
     }
     assert_eq!(started, 1);
+    // None of the others waits to take its place.
+    dev.ok("down", &[]);
+    assert!(processes::none_mentions(&dev.dir().to_string_lossy()));
 }
 
 /// FERROFLOW_BOOTSTRAP_DIR, or binaries that are built now.

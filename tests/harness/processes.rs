@@ -15,6 +15,12 @@ pub(crate) fn engine_of(host: i32) -> Option<i32> {
     })
 }
 
+/// Whether no process but this one has `text` in its command line.
+pub(crate) fn none_mentions(text: &str) -> bool {
+    let mut others = all().filter(|&pid| alive(pid) && pid != std::process::id().cast_signed());
+    !others.any(|pid| command_line(pid).iter().any(|word| word.contains(text)))
+}
+
 fn all() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc")
         .expect("/proc can be listed")

@@ -88,7 +88,12 @@ pub(super) fn start(folder: &Folder, settings: &Settings, python: Option<PathBuf
     let mut server = spawn(folder, settings, python)?;
     match answering(folder, Some(&mut server)) {
         Ok(stack) if stack.pid == Some(server.id()) => Ok(Up::Started(stack)),
-        Ok(stack) => Ok(Up::Already(stack)),
+        Ok(stack) => {
+            // Somebody else was faster; ours waits for the folder and must not get it when that one stops.
+            let _ = server.kill();
+            let _ = server.wait();
+            Ok(Up::Already(stack))
+        }
         Err(error) => {
             let _ = server.kill();
             let _ = server.wait();
