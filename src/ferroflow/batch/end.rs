@@ -103,16 +103,15 @@ async fn judge_outcome(
     if code == 0 {
         return Ok(Verdict::Over(match result(shared, recorded).await? {
             TaskResult::Succeeded(transition) => succeeded(transition),
-            unfinished => failed(
-                Some(0),
-                format!("The task ended with exit code 0, but {unfinished}."),
-            ),
+            unfinished => failed(format!(
+                "The task ended with exit code 0, but {unfinished}."
+            )),
         }));
     }
     let explanation = match (stopped, outcome.oom_kills) {
         (Some(Stopped::TimeLimit), _) => "The task reached its time limit.".to_owned(),
         (Some(Stopped::Terminated), _) => {
-            return Ok(Verdict::Over(ended_from_outside(Some(code), end)));
+            return Ok(Verdict::Over(ended_from_outside(end)));
         }
         (None, kills) if kills > 0 => format!(
             "The task ran out of memory (the kernel killed {kills} of its processes; peak {} MiB). \
@@ -122,26 +121,26 @@ async fn judge_outcome(
         (None, _) if code < 0 => format!("The task was ended by signal {}.", -code),
         (None, _) => format!("The task failed with exit code {code}."),
     };
-    Ok(Verdict::Over(failed(Some(code), explanation)))
+    Ok(Verdict::Over(failed(explanation)))
 }
 
 /// The container claimed the launch and gave up before user code: the attempt's number is free.
 fn did_not_start(recorded: &Recorded, why: String, passing: bool, end: &JobEnd) -> Verdict {
     if end.is_cancelled() {
-        return Verdict::Over(ended_from_outside(end.exit_code(), end));
+        return Verdict::Over(ended_from_outside(end));
     }
     if (passing || end.is_host_lost()) && recorded.pending.number < MAX_FREE_LAUNCHES {
         return Verdict::Again { why };
     }
     Verdict::Over(if end.is_host_lost() {
-        ended_from_outside(end.exit_code(), end)
+        ended_from_outside(end)
     } else {
-        failed(None, why)
+        failed(why)
     })
 }
 
 /// The container began, and its end came from outside or could not be told by itself.
-fn ended_from_outside(return_code: Option<i32>, end: &JobEnd) -> Ended {
+fn ended_from_outside(end: &JobEnd) -> Ended {
     let outcome = if end.is_host_lost() {
         Outcome::Lost
     } else if end.is_cancelled() {
@@ -151,14 +150,13 @@ fn ended_from_outside(return_code: Option<i32>, end: &JobEnd) -> Ended {
     };
     Ended {
         outcome,
-        return_code,
         explanation: end.explanation(),
     }
 }
 
 /// The container began and could not say how it ended.
 fn without_outcome(end: &JobEnd) -> Ended {
-    let mut ended = ended_from_outside(end.exit_code(), end);
+    let mut ended = ended_from_outside(end);
     if end.kind() == EndKind::Exit(0) {
         "The container ended well without having said how its task ended, and the task left no \
          complete result."
@@ -188,7 +186,6 @@ fn never_began(recorded: &Recorded, terminal: Option<&JobDetail>, end: &JobEnd) 
         } else {
             FailureClass::User
         }),
-        return_code: end.exit_code(),
         explanation: why,
     })
 }
@@ -196,15 +193,13 @@ fn never_began(recorded: &Recorded, terminal: Option<&JobDetail>, end: &JobEnd) 
 fn succeeded(transition: Transition) -> Ended {
     Ended {
         outcome: Outcome::Succeeded(transition),
-        return_code: Some(0),
         explanation: String::new(),
     }
 }
 
-fn failed(return_code: Option<i32>, explanation: String) -> Ended {
+fn failed(explanation: String) -> Ended {
     Ended {
         outcome: Outcome::Failed(FailureClass::User),
-        return_code,
         explanation,
     }
 }

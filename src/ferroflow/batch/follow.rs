@@ -94,7 +94,6 @@ pub(super) fn never_submitted(shared: &Shared, recorded: &Recorded) {
     let launch = &recorded.pending.launch;
     let ended = Ended {
         outcome: Outcome::Failed(FailureClass::NoRetry),
-        return_code: None,
         explanation: "The run ended before the task was submitted.".to_owned(),
     };
     shared.tell(launch.task, launch.attempt, What::Ended(ended));

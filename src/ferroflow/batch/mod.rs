@@ -81,8 +81,6 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
-    /// Exit code of the step, minus a signal; `None` when it is not known.
-    pub(crate) return_code: Option<i32>,
     /// What went wrong, with its evidence and the fix; empty after a success.
     pub(crate) explanation: String,
 }

@@ -81,21 +81,21 @@ impl<S: ObjectStore + 'static> Driver<S> {
             .steps
             .get(step)
             .map_or(0, |step| step.retry.minutes_between);
-        let text = format!("Sleeping {minutes} minutes before the next AWS Batch retry\n");
-        if let Some(running) = self.attempts.get_mut(&key) {
-            let line = running.log.process_line(Stream::Stderr, text.as_bytes());
-            self.console
-                .line(line.at, &running.head, Tone::User, &line.text);
-        }
+        let text = format!("Sleeping {minutes} minutes before the next AWS Batch retry");
+        self.process_line(key, Stream::Stderr, &text);
     }
 
     /// A line of the launcher about a job: shown, and stored as upstream stores what its own
     /// launching process prints.
     fn chatter(&mut self, key: (TaskKey, Attempt), text: &str) {
+        self.process_line(key, Stream::Stdout, text);
+    }
+
+    fn process_line(&mut self, key: (TaskKey, Attempt), stream: Stream, text: &str) {
         if let Some(running) = self.attempts.get_mut(&key) {
             let line = running
                 .log
-                .process_line(Stream::Stdout, format!("{text}\n").as_bytes());
+                .process_line(stream, format!("{text}\n").as_bytes());
             self.console
                 .line(line.at, &running.head, Tone::User, &line.text);
         }
@@ -143,7 +143,6 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.say_flushing();
         let Ended {
             outcome,
-            return_code,
             explanation,
         } = ended;
         if let Outcome::Succeeded(transition) = &outcome {
@@ -152,7 +151,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             self.tell_success(key, transition);
         } else {
             let text = self.with_job(key, &explanation);
-            self.chatter(key, &text);
+            self.process_line(key, Stream::Stderr, &text);
             self.system_log_line(key, Stream::Stderr, "Task failed.");
             let class = FailureClass::NoRetry;
             if outcome == Outcome::Failed(class)
@@ -162,9 +161,12 @@ impl<S: ObjectStore + 'static> Driver<S> {
             }
         }
         let succeeded = matches!(outcome, Outcome::Succeeded(_));
-        let return_code = return_code
-            .filter(|code| succeeded || *code != 0)
-            .unwrap_or(model::exit_code::FAILURE);
+        // Of the process that launches the job, in upstream's case.
+        let return_code = if succeeded {
+            0
+        } else {
+            model::exit_code::FAILURE
+        };
         self.settle(key, outcome, return_code);
     }
 }
