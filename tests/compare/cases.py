@@ -80,7 +80,7 @@ CASES = [
     one("one_worker_in_foreach", "run", "--max-workers", "1", flow="start_foreach", batch=None),
     one("terminal", flow="custom_ends", terminal=True, batch=None),
     one("terminal_of_failure", flow="dies", exit=1, terminal=True, batch=None),
-    one("foreach_wide", "run", "--max-num-splits", "300", batch=with_batch("--max-num-splits", "300")),
+    one("foreach_wide", "run", "--max-num-splits", "300", batch=None),
     one("foreach_values"),
     one("nested5x5"),
     one("foreach_after_join"),

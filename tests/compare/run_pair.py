@@ -199,7 +199,7 @@ def arguments():
     parser.add_argument("--flow", help="a flow file instead of a case")
     parser.add_argument("--exit", type=int, default=0, help="exit code that the flow must have")
     parser.add_argument("--batch", action="store_true", help="the Batch variants")
-    parser.add_argument("--against", choices=["local"], help="compare Batch runs with upstream's on this machine")
+    parser.add_argument("--against", choices=["local", "upstream"], help="where upstream runs that Batch runs are compared with")
     parser.add_argument("--self-check", action="store_true", help="upstream on both sides")
     parser.add_argument("--fresh", action="store_true", help="run upstream again")
     parser.add_argument("--keep", help="folder to which folders and views of both sides go")

@@ -42,6 +42,9 @@ pub(super) fn environment(
     set("LANG", "C.UTF-8");
     set("AWS_ENDPOINT_URL", &context.endpoint);
     set("AWS_EC2_METADATA_DISABLED", "true");
+    // Metaflow starts up to 64 processes for a handful of small objects, which a host of AWS may
+    // have room for; here all jobs share one machine.
+    set("METAFLOW_S3_WORKER_COUNT", "4");
     all.extend(order.environment.clone());
     let mut set = |name: &str, value: &str| all.insert(name.to_owned(), value.to_owned());
     set("PWD", &folders.work.to_string_lossy());
