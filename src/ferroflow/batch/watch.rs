@@ -16,7 +16,7 @@ use aws::{
 use datastore::{ObjectStore, StoreError};
 use model::{
     Plan,
-    batch::{JobDetail, JobId},
+    batch::{JobDetail, JobId, JobStatus},
     layout,
 };
 use tokio::{
@@ -33,6 +33,10 @@ const ROUND: Duration = Duration::from_secs(1);
 /// Requests for outcomes in a round. Up to this many open ones are asked for one by one; more are
 /// listed by record.
 const MAX_LOOKS: usize = 32;
+
+/// In one of so many rounds also jobs are looked at that Batch shows as waiting: none of them has an
+/// outcome, unless what Batch shows is old.
+const EVERYWHERE: usize = 15;
 
 /// DescribeJobs serves this many ids (AWS Batch API reference, DescribeJobs).
 const IDS_PER_CALL: usize = 100;
@@ -162,9 +166,12 @@ impl Rounds {
 
     async fn look_on_and_on(self: Rc<Self>, registry: Registry) {
         let mut last = None;
-        loop {
+        for round in 1_usize.. {
             let began = Instant::now();
-            let open = open_places(&registry);
+            let mut open = open_places(&registry);
+            if !round.is_multiple_of(EVERYWHERE) {
+                open.retain(|_, id| !waits(&registry, id));
+            }
             let found = if open.len() <= MAX_LOOKS {
                 self.heads(open.keys().copied()).await
             } else {
@@ -237,6 +244,19 @@ impl Rounds {
         }
         all
     }
+}
+
+/// Whether Batch showed the job as not begun when it was last asked.
+fn waits(registry: &Registry, id: &JobId) -> bool {
+    let waiting = |detail: &JobDetail| {
+        matches!(
+            detail.status,
+            JobStatus::Submitted | JobStatus::Pending | JobStatus::Runnable
+        )
+    };
+    let registry = registry.borrow();
+    let seen = registry.get(id).map(|entry| entry.seen.borrow());
+    seen.is_some_and(|seen| seen.detail.as_ref().is_some_and(waiting))
 }
 
 /// The jobs whose outcome is not known to be there.
