@@ -111,6 +111,21 @@ fn an_interrupt_of_the_host_alone_ends_the_tasks() {
     Blocked::all_gone(run.tasks, run.engine);
 }
 
+/// The tasks that wait to be made, one after the other, are not waited for, and not made either.
+#[test]
+fn sigterm_does_not_wait_for_a_slow_metadata_service() {
+    let lab = Lab::new("watched_host.py");
+    let mut command = lab.command(Launcher::Ferroflow, &["run"]);
+    command.env("SLOW_METADATA", "1");
+    let running = lab.start(command);
+    let made = || fs::read_dir(lab.path().join("shared")).map_or(0, Iterator::count);
+    wait_for("the first of twelve tasks", || made() > 0);
+    send(running.pid(), Signal::SIGTERM);
+    let ended = running.wait().ended_by(Signal::SIGTERM);
+    ended.says("Workflow interrupted.");
+    assert!(made() < 6, "{} of 12 tasks were made", made());
+}
+
 /// Upstream leaves its tasks running after a SIGTERM.
 #[test]
 fn sigterm_ends_the_run_and_its_tasks() {

@@ -20,7 +20,7 @@ from .launch import Engine, flush
 from .plan import describe, end_step
 from .prepare import Preparer
 from .probe import check
-from .protocol import Gone
+from .protocol import Gone, encode
 
 
 def take_over(runtime, original_execute):
@@ -70,6 +70,7 @@ class Host:
 
         try:
             check(runtime, original_execute, runtime_module)
+            _check_text()
             batch_steps = BatchSteps(runtime)
             plan = describe(runtime, batch_steps)
         except HandBack:
@@ -155,6 +156,8 @@ class Host:
         """`prepared`, or `refused` when a hook or the metadata provider raises, Ctrl-C included."""
         send = self._engine.connection.send
         try:
+            if self._engine.signals.received:
+                raise _interruption(self._engine.signals.received[0])  # the run is about to end
             send(self._prepare(question))
         except Gone:
             raise
@@ -197,9 +200,20 @@ class Host:
         if kind == "host_error" and outcome["id"] in self._refused:
             return self._refused[outcome["id"]]
         if kind == "interrupted":
-            signo = outcome["signo"]
-            return KeyboardInterrupt() if signo == signal.SIGINT else _Ended(signo)
+            return _interruption(outcome["signo"])
         return engine_nonsense("an outcome of kind %r" % kind)
+
+
+def _interruption(signo):
+    return KeyboardInterrupt() if signo == signal.SIGINT else _Ended(signo)
+
+
+def _check_text():
+    """What goes into all messages must be text, which file names need not be."""
+    try:
+        encode([os.getcwd(), sys.argv])
+    except UnicodeEncodeError:
+        raise HandBack("its folder or its command line is not UTF-8") from None
 
 
 def _take_signal(received):

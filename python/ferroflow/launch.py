@@ -8,7 +8,7 @@ import sys
 
 from .errors import HandBack, describe_status, engine_gone
 from .protocol import PROTOCOL_VERSION, Connection, Gone
-from .signals import Forwarding
+from .signals import Forwarding, Interrupted
 
 # How long the engine may take to end once its socket is closed.
 PATIENCE_S = 30
@@ -20,7 +20,7 @@ class Engine:
     def __init__(self, binary, run):
         self._binary = binary
         self._run = run
-        self.env = dict(os.environ)  # what the engine starts with: `prepared.env` is the difference to it
+        self.env = _environment()  # `prepared.env` is the difference to it
         flush()
         ours, theirs = socket.socketpair()
         self.connection = Connection(ours)
@@ -46,26 +46,36 @@ class Engine:
         """Sends hello and plan, and returns the engine's first message.
 
         An engine that ends before it has asked for anything has done nothing: then Metaflow can still run the flow.
+        Until then a signal ends the engine, however long that waits for the network.
         """
         try:
-            self.connection.send(
-                {
-                    "type": "hello",
-                    "protocol": PROTOCOL_VERSION,
-                    "metaflow": metaflow_version,
-                    "python": platform.python_version(),
-                    "pid": os.getpid(),
-                }
-            )
-            self.connection.send({"type": "plan", "plan": plan})
+            with self.signals.raising():
+                self._say_hello(plan, metaflow_version)
+                message = self.connection.receive()
             self.connection.open_to_signals()
-            return self.connection.receive()
+            return message
         except Gone:
             status = self.end()
             raise HandBack("%s %s before the first task" % (self._binary, describe_status(status))) from None
+        except Interrupted:
+            self._process.kill()
+            self.end()
+            raise HandBack("a signal came before the first task") from None
         except BaseException:
             self.end()
             raise
+
+    def _say_hello(self, plan, metaflow_version):
+        self.connection.send(
+            {
+                "type": "hello",
+                "protocol": PROTOCOL_VERSION,
+                "metaflow": metaflow_version,
+                "python": platform.python_version(),
+                "pid": os.getpid(),
+            }
+        )
+        self.connection.send({"type": "plan", "plan": plan})
 
     def gone(self):
         """The error for an engine that ended too early."""
@@ -81,6 +91,15 @@ class Engine:
             return self._process.wait()
         finally:
             self.signals.stop()
+
+
+def _environment():
+    """What the engine starts with: our environment, and where an installed package has the bootstraps."""
+    env = dict(os.environ)
+    bootstraps = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_bootstrap")
+    if os.path.isdir(bootstraps):
+        env.setdefault("FERROFLOW_BOOTSTRAP_DIR", bootstraps)
+    return env
 
 
 def flush():

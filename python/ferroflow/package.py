@@ -25,8 +25,9 @@ _MENTIONS = {
     "_package_and_upload": "_make _blob _is_package_available",
     "blob_with_timeout": "_blob _create_thread",
 }
-# How the binary ends after it has said what is wrong with the files.
-EXPLAINED = 1
+# How the binary ends after it has said what is wrong: with the files, or with the folders it could write to. Upstream
+# needs no folder. (src/model/exit_code.rs)
+EXPLAINED, NO_FOLDER = 1, 4
 
 
 def code(package, url):
@@ -131,12 +132,14 @@ class _Later:
         explanation = made.stderr.decode("utf-8", "replace").strip()
         if made.returncode == EXPLAINED and explanation:
             raise _failed(explanation)
+        if made.returncode == NO_FOLDER and explanation:
+            return self._without_binary(explanation.splitlines()[0])
         if made.returncode != 0:
             return self._without_binary("%s %s" % (self._binary, describe_status(made.returncode)))
         return Archive.opened(json.loads(made.stdout.decode("utf-8")))
 
     def _without_binary(self, why):
-        """A binary of another version, say."""
+        """With a full disk, say, or a binary of another version."""
         if os.environ.get("FERROFLOW") == "require":
             raise _failed("%s. FERROFLOW=require forbids to let Metaflow make the code package." % why)
         return self._upstream()

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from types import SimpleNamespace
 
 from .batch import LONGEST_ARGUMENT, Inexpressible, step_takes_input_file
@@ -50,7 +49,6 @@ class Preparer:
         self._folder = None
         self._told = set()
         self.tasks = {}
-        self.places = Counter()
 
     def prepare(self, question):
         """Answers a `prepare` message. Whatever upstream raises comes out."""
@@ -58,7 +56,6 @@ class Preparer:
         task = self.tasks[question["task"]] = cli_args.task
         argv = self._shorten(captured.argv, cli_args)
         place = self._place(task, cli_args, argv, captured.env)
-        self.places[place["kind"]] += 1
         return {
             "type": "prepared",
             "id": question["id"],

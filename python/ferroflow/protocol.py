@@ -23,7 +23,7 @@ class Connection:
     def __init__(self, sock):
         self._socket = sock
         self._urgent = deque()
-        self._busy = True  # until `open_to_signals`: hello and plan go first
+        self._busy = True  # until `open_to_signals`: the greeting goes first
 
     def send(self, message):
         """Sends one message."""

@@ -1,9 +1,14 @@
 """Signals while the engine has the run: the engine decides, the host only passes them on."""
 
+import contextlib
 import signal
 import threading
 
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Interrupted(BaseException):
+    """A signal came before the engine had the run. Not an `Exception`, so that nobody catches it by mistake."""
 
 
 class Forwarding:
@@ -12,6 +17,7 @@ class Forwarding:
     def __init__(self, connection):
         self._connection = connection
         self._originals = {}
+        self._raises = False
         self.received = []
         self.in_hooks = False
 
@@ -34,9 +40,24 @@ class Forwarding:
         while self._originals:
             signal.signal(*self._originals.popitem())
 
+    @contextlib.contextmanager
+    def raising(self):
+        """Raises `Interrupted` for a signal: nobody is there yet to whom it could be passed on."""
+        try:
+            self._raises = True
+            if self.received:
+                raise Interrupted()
+            yield
+        finally:
+            self._raises = False
+
     def _forward(self, signo, _frame):
         self.received.append(signo)
+        if self._raises:
+            self._raises = False  # once: what follows must not be interrupted
+            raise Interrupted()
         self._connection.send_from_signal_handler({"type": "signal", "signo": int(signo)})
-        if signo == signal.SIGINT and self.in_hooks:
-            # As upstream, where a hook runs in the same thread as everything else. The engine already knows.
+        if self.in_hooks and (signo == signal.SIGINT or len(self.received) > 1):
+            # As upstream, where a hook runs in the same thread as everything else. The engine already knows. Other
+            # signals let a hook finish, but a second one means that it hangs.
             raise KeyboardInterrupt

@@ -4,9 +4,11 @@
 It knows nothing of Metaflow but the layout of the local datastore. FAKE_ENGINE_LOG names a file that gets every message
 as a line of JSON; FAKE_ENGINE holds words that make it misbehave:
 
+  hang-at-start   never asks for anything
   exit-at-start   ends with status 3 before it asks for anything
   die-at=STEP     kills itself instead of running STEP
   wait-at=STEP    waits for a `signal` message instead of running STEP, then finishes as interrupted
+  ask-after-term  sends the host a SIGTERM after its first question, asks once more, and finishes as interrupted
   many-inputs     makes a question with 40,000 input paths before the run, and logs the answer
   finish=JSON     ends with this outcome instead of running anything
   trampolines     starts the command line of upstream's trampoline too, before a container
@@ -25,6 +27,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.request
 from collections import defaultdict
 
@@ -222,6 +225,8 @@ def main():
     assert hello["type"] == "hello" and hello["protocol"] == 1, hello
     assert plan["type"] == "plan" and plan["plan"]["version"] == 1, plan
     plan = plan["plan"]
+    if "hang-at-start" in words:
+        time.sleep(600)
     for word in words:
         if word.startswith("finish="):
             link.finish(**json.loads(word[len("finish=") :]))
@@ -231,6 +236,13 @@ def main():
         with open(answer["argv"][answer["argv"].index("--input-paths-filename") + 1]) as f:
             link.record("test", {"type": "inputs", "argv": answer["argv"], "content": f.read()})
         link.write({"type": "release", "task": 10**6})
+    if "ask-after-term" in words:
+        question = dict(attempt=0, split_index=None, input_paths=[plan["params"]], max_user_code_retries=0)
+        link.ask(task=1, step="start", **question)
+        os.kill(hello["pid"], signal.SIGTERM)
+        assert link.read()["type"] == "signal"
+        link.ask(task=2, step="end", **question)
+        link.finish(kind="interrupted", signo=signal.SIGTERM)
     run = Run(link, plan, words)
     if "questions" in words:
         with open(os.environ["FAKE_ENGINE_QUESTIONS"]) as f:

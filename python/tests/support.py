@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from types import SimpleNamespace
 
@@ -69,12 +70,19 @@ class FlowCase(unittest.TestCase):
             raise
         return SimpleNamespace(status=process.returncode, out=out, err=err, all=out + err)
 
+    def wait_for_message(self, kind):
+        """Until the engine has sent or got one."""
+        deadline = time.monotonic() + 300  # against a test that hangs
+        while not self.messages(kind):
+            self.assertLess(time.monotonic(), deadline, "no message %r" % kind)
+            time.sleep(0.02)
+
     def messages(self, kind=None, sender=None):
         """What the engine sent and got."""
         if not os.path.exists(self.log):
             return []
         with open(self.log) as f:
-            lines = [json.loads(line) for line in f]
+            lines = [json.loads(line) for line in f if line.endswith("\n")]
         found = [line["message"] for line in lines if sender in (None, line["from"])]
         return [m for m in found if kind in (None, m["type"])]
 

@@ -1,10 +1,11 @@
 """Runs that stay with Metaflow's own scheduler."""
 
 import os
+import shutil
 import sys
 import unittest
 
-from support import FlowCase
+from support import PYTHON_DIR, FlowCase
 
 
 class HandBack(FlowCase):
@@ -64,12 +65,31 @@ class HandBack(FlowCase):
         os.mkdir(only_hook)
         extensions = os.path.join(self.environment()["PYTHONPATH"], "metaflow_extensions")
         os.symlink(extensions, os.path.join(only_hook, "metaflow_extensions"))
-        result = self.run_flow("linear", FERROFLOW="auto", PYTHONPATH=only_hook)
+        result = self.run_flow("linear", FERROFLOW="auto", FERROFLOW_BIN=None, PYTHONPATH=only_hook)
         self.assert_ok(result)
         self.assertNotIn("ferroflow", result.err)
+        # The launcher was here, so its files should be, too.
+        result = self.run_flow("linear", FERROFLOW="auto", PYTHONPATH=only_hook)
+        self.assert_ok(result)
+        self.assert_handed_back(result, "No module named 'ferroflow'")
         result = self.run_flow("linear", PYTHONPATH=only_hook)
         self.assertEqual(result.status, 1)
         self.assertIn("No module named 'ferroflow'", result.err)
+
+    def test_a_part_of_our_package_is_missing(self):
+        for missing in ("host.py", "batch.py"):
+            folder = os.path.join(self.folder, "without-" + missing)
+            shutil.copytree(PYTHON_DIR, folder, ignore=shutil.ignore_patterns("tests", "__pycache__", missing))
+            result = self.run_flow("linear", FERROFLOW="auto", FERROFLOW_BIN=None, PYTHONPATH=folder)
+            self.assert_ok(result)
+            self.assert_handed_back(result, "No module named 'ferroflow.%s'" % missing[:-3])
+
+    def test_folder_whose_name_is_not_text(self):
+        self.folder = os.fsdecode(os.path.join(os.fsencode(self.folder), b"caf\xe9"))
+        os.mkdir(self.folder)
+        result = self.run_flow("linear", FERROFLOW="auto")
+        self.assert_ok(result)
+        self.assert_handed_back(result, "its folder or its command line is not UTF-8")
 
 
 if __name__ == "__main__":

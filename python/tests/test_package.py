@@ -49,6 +49,7 @@ class PackageCase(FlowCase):
         with open(self.engine, "w") as f:
             f.write('#!/bin/sh\n[ "$1" = package ] && exec "%s" "$@"\n' % BINARY)
             f.write('exec "%s" "%s" "$@"\n' % (sys.executable, FAKE_ENGINE))
+        self.cache = os.path.join(self.folder, "cache")
         self.tree = os.path.join(self.folder, "tree")
         os.mkdir(self.tree)
         self.put("sample_flow.py", FLOW)
@@ -67,7 +68,7 @@ class PackageCase(FlowCase):
     def environment(self, **changes):
         env = super().environment(**changes)
         env["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], os.path.join(self.folder, "modules")])
-        env["XDG_CACHE_HOME"] = os.path.join(self.folder, "cache")
+        env["XDG_CACHE_HOME"] = self.cache
         return env
 
     def python(self, *args, **changes):
@@ -250,6 +251,15 @@ class When(PackageCase):
         told = self.look(FERROFLOW_BIN="/bin/false", FERROFLOW="auto")
         self.assertEqual((told["error"], told["blob"]), (None, "bytearray"))
         told = self.look(FERROFLOW_BIN="/bin/false", FERROFLOW="require")
+        self.assertIn("FERROFLOW=require", told["error"])
+
+    def test_without_a_folder_to_write_to_it_is_upstreams(self):
+        """As on a full disk. Python finds another folder for its own temporary files."""
+        self.cache = "/proc/none"
+        told = self.look(FERROFLOW="auto", TMPDIR="/proc/none")
+        self.assertEqual((told["error"], told["blob"]), (None, "bytearray"))
+        told = self.look(FERROFLOW="require", TMPDIR="/proc/none")
+        self.assertIn("there is no folder to keep code packages in: /proc/none", told["error"])
         self.assertIn("FERROFLOW=require", told["error"])
 
 

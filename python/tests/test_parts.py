@@ -1,19 +1,23 @@
 """The parts that need no flow."""
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import unittest
 from types import SimpleNamespace
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from ferroflow import protocol
 from ferroflow.errors import describe_status, one_line
 from ferroflow.batch import _needs_shell, _through_bash_c, Inexpressible
 from ferroflow.prepare import difference, kind_of
 from ferroflow.protocol import Connection, Gone, encode
-from ferroflow.signals import Forwarding
+from ferroflow.signals import Forwarding, Interrupted
 
 
 class Parts(unittest.TestCase):
@@ -79,21 +83,55 @@ class Parts(unittest.TestCase):
         self.assertRaises(Gone, connection.receive)
         self.assertRaises(Gone, connection.send, {})
 
-    def test_signal_before_the_greeting_comes_after_it(self):
+    def test_signals_before_and_in_the_greeting_end_it(self):
+        ours, theirs = self.sockets()
+        forwarding = Forwarding(Connection(ours))
+        forwarding.start()
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            with self.assertRaises(Interrupted), forwarding.raising():
+                self.fail("the greeting goes on")
+            forwarding.received.clear()
+            with self.assertRaises(Interrupted), forwarding.raising():
+                os.kill(os.getpid(), signal.SIGTERM)
+                self.fail("the greeting goes on")
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            forwarding.stop()
+        self.assertEqual(forwarding.received, [signal.SIGTERM] * 2)
+        self.assertEqual(signal.getsignal(signal.SIGTERM), signal.SIG_DFL)
+
+    def test_signal_after_the_greeting_is_passed_on(self):
         ours, theirs = self.sockets()
         connection, engine = Connection(ours), Connection(theirs)
         forwarding = Forwarding(connection)
         forwarding.start()
         try:
+            with forwarding.raising():
+                connection.send({"type": "hello"})
             os.kill(os.getpid(), signal.SIGTERM)
-            connection.send({"type": "hello"})
-            connection.send({"type": "plan"})
             connection.open_to_signals()
         finally:
             forwarding.stop()
-        kinds = [engine.receive()["type"] for _ in range(3)]
-        self.assertEqual(kinds, ["hello", "plan", "signal"])
-        self.assertEqual(signal.getsignal(signal.SIGTERM), signal.SIG_DFL)
+        self.assertEqual([engine.receive()["type"] for _ in range(2)], ["hello", "signal"])
+
+    def test_installed_package_names_its_bootstraps(self):
+        site = tempfile.mkdtemp(prefix="host-test-")
+        self.addCleanup(shutil.rmtree, site)
+        package = os.path.join(site, "ferroflow")
+        shutil.copytree(os.path.dirname(protocol.__file__), package)
+        env = {k: v for k, v in os.environ.items() if k != "FERROFLOW_BOOTSTRAP_DIR"}
+        code = "from ferroflow.launch import _environment as e; print(e().get('FERROFLOW_BOOTSTRAP_DIR'))"
+
+        def named(**changes):
+            answer = subprocess.check_output([sys.executable, "-c", code], cwd=site, env=dict(env, **changes))
+            return answer.decode().strip()
+
+        self.assertEqual(named(), "None")
+        bootstraps = os.path.join(package, "_bootstrap")
+        os.mkdir(bootstraps)
+        self.assertEqual(os.path.realpath(named()), os.path.realpath(bootstraps))
+        self.assertEqual(named(FERROFLOW_BOOTSTRAP_DIR="/elsewhere"), "/elsewhere")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ pub mod local;
 pub mod local_metadata;
 pub mod logs;
 pub mod object_store;
+pub mod own_folder;
 pub mod package;
 pub mod task_result;
 

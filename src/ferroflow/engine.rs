@@ -60,21 +60,12 @@ async fn drive_on_disk(plan: Plan, host: Host, events: Events) -> Result<()> {
         .await
 }
 
-async fn drive_on_s3(plan: Plan, host: Host, events: Events) -> Result<()> {
-    let aws = Aws::load(Settings {
-        s3: plan.s3.clone(),
-        ..Settings::default()
-    })
-    .await?;
-    let store = Arc::new(S3Store::open(&aws, &plan.datastore.root).await?);
-    let mut batch = None;
-    if plan.steps.values().any(|step| step.batch) {
-        let place = Place {
-            entry: bootstraps::provide(&store).await?,
-            region: aws.region().unwrap_or(&store.address().region).to_owned(),
-        };
-        batch = Some((Client::new(&aws)?, place));
-    }
+async fn drive_on_s3(plan: Plan, host: Host, mut events: Events) -> Result<()> {
+    let (store, batch) = tokio::select! {
+        ready = connect(&plan) => ready?,
+        // Nothing has been asked for, so there is nothing to end in order.
+        _ = events.recv() => bail!("ended while connecting to AWS"),
+    };
     let shared = Arc::clone(&store);
     let start_batch = |plan: &Arc<_>, known: &Arc<_>, troubles| {
         let (client, place) = batch?;
@@ -87,6 +78,24 @@ async fn drive_on_s3(plan: Plan, host: Host, events: Events) -> Result<()> {
     Driver::new(plan, host, events, store, start_batch)?
         .run()
         .await
+}
+
+/// The datastore, and where jobs go if there are any.
+async fn connect(plan: &Plan) -> Result<(Arc<S3Store>, Option<(Client, Place)>)> {
+    let aws = Aws::load(Settings {
+        s3: plan.s3.clone(),
+        ..Settings::default()
+    })
+    .await?;
+    let store = Arc::new(S3Store::open(&aws, &plan.datastore.root).await?);
+    if !plan.steps.values().any(|step| step.batch) {
+        return Ok((store, None));
+    }
+    let place = Place {
+        entry: bootstraps::provide(&store).await?,
+        region: aws.region().unwrap_or(&store.address().region).to_owned(),
+    };
+    Ok((store, Some((Client::new(&aws)?, place))))
 }
 
 #[expect(unsafe_code, reason = "an inherited descriptor is named by its number")]

@@ -2,11 +2,13 @@
 //! folders that go onto PYTHONPATH, so that nothing need be installed where the flow runs.
 
 use std::{
-    env, fs, io,
+    env, fs,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
+use datastore::own_folder;
 use sha2::{Digest, Sha256};
 
 macro_rules! files {
@@ -68,23 +70,24 @@ impl HostFiles {
     }
 }
 
-/// The files on disk; written when they are not there yet. The folder's name tells its content, so
+/// The files on disk; what is not there yet is written. The folder's name tells its content, so
 /// that programs of different versions do not disturb each other.
 pub(crate) fn unpacked() -> Result<HostFiles> {
+    unpacked_below(&cache_folders())
+}
+
+fn unpacked_below(bases: &[PathBuf]) -> Result<HostFiles> {
     let name = format!("host-{}", digest());
     let mut tried = Vec::new();
-    for base in cache_folders() {
+    for base in bases {
         let folder = base.join(&name);
-        if folder.is_dir() {
-            return Ok(HostFiles::below(&folder));
-        }
         match unpack(&folder) {
-            Ok(()) => return Ok(HostFiles::below(&folder)),
+            Ok(files) => return Ok(files),
             Err(error) => tried.push(format!("{}: {error}", folder.display())),
         }
     }
     Err(anyhow::anyhow!(tried.join("; ")))
-        .context("cannot write the files of the flow host anywhere\nhint: set XDG_CACHE_HOME or TMPDIR to a folder that can be written")
+        .context("cannot write the files of the flow host anywhere\nhint: set XDG_CACHE_HOME or TMPDIR to a folder that can be written and has space left")
 }
 
 fn digest() -> String {
@@ -99,43 +102,54 @@ fn digest() -> String {
 }
 
 /// The user's cache; where home is read-only, a folder of the user's own below the temporary one.
+/// Neither need be the user's alone: [`own_folder`] tells.
 pub(crate) fn cache_folders() -> Vec<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .filter(|v| !v.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .map(|base| base.join("ferroflow"));
+    // What is relative means nothing (XDG Base Directory Specification), and would be the flow's folder.
+    let named = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let cache = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
     let user = nix::unistd::getuid();
     cache
+        .map(|base| base.join("ferroflow"))
         .into_iter()
         .chain([env::temp_dir().join(format!("ferroflow-{user}"))])
         .collect()
 }
 
-/// Writes into a neighbour and renames it, so that nobody sees half of it.
-fn unpack(folder: &Path) -> io::Result<()> {
-    let base = folder
-        .parent()
-        .ok_or_else(|| io::Error::other("no parent folder"))?;
-    fs::create_dir_all(base)?;
-    let draft = folder.with_extension(format!("{}.new", std::process::id()));
-    let files = HostFiles::below(&draft);
+/// Python will run what is there, so nobody else may have put it there. A file that is missing or
+/// has another size (a disk was full, somebody tidied up) is written again; each appears whole.
+fn unpack(folder: &Path) -> io::Result<HostFiles> {
+    own_folder::create(folder)?;
+    let files = HostFiles::below(folder);
     for (path, text) in FILES {
         let file = files.place(path);
-        if let Some(parent) = file.parent() {
-            fs::create_dir_all(parent)?;
+        let there = fs::symlink_metadata(&file)
+            .is_ok_and(|found| found.is_file() && found.len() == text.len() as u64);
+        if !there {
+            write_whole(&file, text)?;
         }
-        fs::write(file, text)?;
     }
-    match fs::rename(&draft, folder) {
-        Err(_) if folder.is_dir() => fs::remove_dir_all(&draft),
-        other => other,
-    }
+    Ok(files)
+}
+
+/// Writes into a neighbour, which goes away on an error, and renames it.
+fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+    let parent = file
+        .parent()
+        .ok_or_else(|| io::Error::other("no parent folder"))?;
+    own_folder::create(parent)?;
+    let mut draft = tempfile::NamedTempFile::new_in(parent)?;
+    draft.write_all(text.as_bytes())?;
+    draft.persist(file)?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fs::Permissions, os::unix::fs::PermissionsExt};
 
     use super::*;
 
@@ -164,5 +178,39 @@ mod tests {
         }
         let carried: BTreeSet<_> = FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
         assert_eq!(carried, found);
+    }
+
+    fn content(files: &HostFiles) -> Vec<Option<String>> {
+        let read = |(path, _): &(&str, &str)| fs::read_to_string(files.place(path)).ok();
+        FILES.iter().map(read).collect()
+    }
+
+    #[test]
+    fn what_is_missing_or_cut_off_is_written_again() {
+        let place = tempfile::tempdir().unwrap();
+        let bases = [place.path().join("ferroflow")];
+        let files = unpacked_below(&bases).unwrap();
+        let whole = content(&files);
+        assert!(whole.iter().all(Option::is_some));
+        fs::remove_file(files.place("ferroflow/host.py")).unwrap();
+        fs::write(files.place("ferroflow/launch.py"), "").unwrap();
+        fs::remove_dir_all(&files.extension).unwrap();
+        assert_eq!(content(&unpacked_below(&bases).unwrap()), whole);
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_passed_over() {
+        let place = tempfile::tempdir().unwrap();
+        let bases = ["first", "second"].map(|name| place.path().join(name));
+        let first = unpacked_below(&bases).unwrap();
+        assert!(first.host.starts_with(&bases[0]));
+        fs::set_permissions(&bases[0], Permissions::from_mode(0o777)).unwrap();
+        let second = unpacked_below(&bases).unwrap();
+        assert!(second.host.starts_with(&bases[1]));
+        let error = unpacked_below(&bases[..1]).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("this user alone"),
+            "{error:#}"
+        );
     }
 }

@@ -9,6 +9,9 @@ pub const FAILURE: i32 = 1;
 pub const USAGE: i32 = 2;
 /// No Python interpreter that can import metaflow was found.
 pub const NO_METAFLOW: i32 = 3;
+/// `ferroflow package` has no folder that can be written and has space left; what makes packages
+/// in memory still can (`python/ferroflow/package.py`).
+pub const NO_FOLDER: i32 = 4;
 
 /// Exit codes of a container in which user code did not start. They are far from what programs
 /// and shells use; user code that ends with one of them left an outcome that says so.

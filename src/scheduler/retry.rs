@@ -67,7 +67,7 @@ impl Run {
             return Err(failed);
         }
         if budget.allows_retry() && next.0 < Attempt::LIMIT {
-            self.next_attempt(key);
+            self.next_attempt(key, false);
             self.relaunch(at, key, out);
             return Ok(());
         }
@@ -94,7 +94,7 @@ impl Run {
             return self.after_failed_attempt(at, key, FailureClass::User, out);
         }
         self.tasks[key].lost += 1;
-        self.next_attempt(key);
+        self.next_attempt(key, true);
         self.relaunch_now(key);
         Ok(())
     }
@@ -113,8 +113,9 @@ impl Run {
         }
     }
 
-    fn next_attempt(&mut self, key: TaskKey) {
+    fn next_attempt(&mut self, key: TaskKey, free: bool) {
         let task = &mut self.tasks[key];
+        task.free = free;
         task.attempt = task.attempt.next();
     }
 

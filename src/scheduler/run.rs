@@ -109,6 +109,7 @@ impl Run {
             inputs: task.inputs.keys(),
             attempt: task.attempt,
             max_user_code_retries: step.plan.retry.user + task.lost,
+            free: task.free,
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Task {
     pub(crate) attempt: Attempt,
     /// How many attempts before it were lost with their infrastructure.
     pub(crate) lost: u32,
+    /// Whether the one before it was, and this one is at no cost to `@retry`.
+    pub(crate) free: bool,
 }
 
 /// Whose artifacts a task starts from.
@@ -81,6 +83,7 @@ impl Tasks {
             state: TaskState::Launched,
             attempt: Attempt::default(),
             lost: 0,
+            free: false,
         });
         TaskKey(key)
     }
@@ -123,6 +126,9 @@ pub struct TaskView<'a> {
     /// `--max-user-code-retries`: retries of `@retry`, and one more for each attempt lost with
     /// its infrastructure, so that `@retry` and `@catch` see what they would have seen.
     pub max_user_code_retries: u32,
+    /// Whether the attempt only repeats one that was lost with its infrastructure: no retry, and
+    /// launched without a wait.
+    pub free: bool,
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ if os.environ.get("BROKEN_HOOK") and "run" in sys.argv:
         if os.environ["BROKEN_HOOK"] == "interrupted":
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(30)
+        if os.environ["BROKEN_HOOK"] == "hangs":
+            print("hanging", flush=True)
+            time.sleep(600)
         raise RuntimeError("this hook\nis broken")
 
     EnvironmentDecorator.runtime_step_cli = runtime_step_cli

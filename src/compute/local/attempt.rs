@@ -19,7 +19,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::platform;
+use super::{open_files::OpenFiles, platform};
 use crate::host::protocol::EnvironmentChange;
 
 /// Bytes asked of a pipe at once: what Linux keeps in one by default.
@@ -81,15 +81,18 @@ pub struct LocalCompute {
     running: HashMap<(TaskKey, Attempt), Process>,
     events: mpsc::Sender<LocalEvent>,
     killed: watch::Sender<bool>,
+    open_files: Option<OpenFiles>,
 }
 
 impl LocalCompute {
-    /// Events go to `events`; a full channel slows the processes' output down.
+    /// Events go to `events`; a full channel slows the processes' output down. This process may
+    /// then open as many files as it is allowed, as each attempt takes three.
     pub fn new(events: mpsc::Sender<LocalEvent>) -> Self {
         Self {
             running: HashMap::new(),
             events,
             killed: watch::Sender::new(false),
+            open_files: OpenFiles::raised(),
         }
     }
 
@@ -111,7 +114,7 @@ impl LocalCompute {
         for name in &spec.env.unset {
             command.env_remove(name);
         }
-        platform::own_group_and_parent_death(&mut command);
+        platform::prepare(&mut command, self.open_files);
         let child = command.spawn()?;
         let pid = child
             .id()

@@ -4,6 +4,7 @@
 //! starts the process, its life is told by the same [`LocalEvent`]s.
 
 mod attempt;
+mod open_files;
 mod platform;
 
 pub use attempt::{LocalCompute, LocalEvent, Process, Spec};

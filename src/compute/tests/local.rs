@@ -9,7 +9,10 @@ use compute::{
     local::{LocalCompute, LocalEvent, Spec},
 };
 use model::{Attempt, TaskKey, layout::Stream};
-use nix::sys::signal::Signal;
+use nix::sys::{
+    resource::{Resource, getrlimit},
+    signal::Signal,
+};
 use tokio::sync::mpsc;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -69,6 +72,20 @@ async fn finish(events: &mut mpsc::Receiver<LocalEvent>) -> Told {
             }
         }
     }
+}
+
+/// Whoever started this process has the limit that it was started with.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_engine_may_open_more_files_and_its_processes_as_many_as_ever() {
+    let told = run(shell("ulimit -S -n")).await;
+    let parent = std::os::unix::process::parent_id();
+    let limits = std::fs::read_to_string(format!("/proc/{parent}/limits")).unwrap();
+    let line = limits.lines().find(|l| l.starts_with("Max open files"));
+    let at_start = line.unwrap().split_whitespace().nth(3).unwrap();
+    assert_eq!(String::from_utf8(told.stdout).unwrap().trim(), at_start);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    assert_eq!(soft, hard);
 }
 
 #[tokio::test]

@@ -5,17 +5,16 @@
 //! is not that of its name means that a disk was full or a machine went down: such a file is no entry.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, File},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use nix::unistd::Uid;
 use tempfile::NamedTempFile;
 
 use super::{Package, PackageError};
+use crate::own_folder;
 
 /// What all entries together may take; the newest stays even if it alone is larger.
 const MAX_SIZE: u64 = 1 << 30;
@@ -46,7 +45,7 @@ impl Cache {
 
     /// The package with this fingerprint, marked as used just now. A folder of somebody else's has none.
     pub(super) fn find(&self, fingerprint: &str) -> Option<Package> {
-        self.check_owner().ok()?;
+        own_folder::check(&self.folder).ok()?;
         let entries = fs::read_dir(&self.folder).ok()?.flatten();
         let packages = entries.filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
@@ -63,11 +62,7 @@ impl Cache {
 
     /// A file to write a package into. Also tells whether the folder can be used at all.
     pub(super) fn draft(&self) -> io::Result<NamedTempFile> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)?;
-        self.check_owner()?;
+        own_folder::create(&self.folder)?;
         tempfile::Builder::new()
             .prefix(UNFINISHED)
             .tempfile_in(&self.folder)
@@ -130,24 +125,6 @@ impl Cache {
             if total > max_size && age > GRACE && path != newest {
                 let _ = fs::remove_file(path);
             }
-        }
-    }
-
-    /// In a folder that others may write to (the second choice lies below /tmp), anybody may have been first, and may
-    /// have put a link there.
-    fn check_owner(&self) -> io::Result<()> {
-        let ours = Uid::effective().as_raw();
-        let parent = self.folder.parent().map(fs::symlink_metadata).transpose()?;
-        let own = parent.is_none_or(|parent| parent.uid() == ours)
-            && fs::symlink_metadata(&self.folder)?.uid() == ours;
-        let metadata = fs::metadata(&self.folder)?;
-        if own && metadata.uid() == ours && metadata.mode() & 0o022 == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "it does not belong to this user alone",
-            ))
         }
     }
 }

@@ -36,8 +36,8 @@ pub struct Package {
     pub size: u64,
 }
 
-/// Makes the package of `members`, in the first of `caches` that can be written; or takes it from one, if it was made of
-/// these members and none of the files has changed since.
+/// Makes the package of `members`, in the first of `caches` that can be written and has space left; or takes it from one,
+/// if it was made of these members and none of the files has changed since.
 pub fn make(members: &[Member], caches: &[Cache]) -> Result<Package, PackageError> {
     let mut tries = 1..;
     loop {
@@ -59,31 +59,42 @@ pub(super) fn make_at(
     if let Some(package) = caches.iter().find_map(|cache| cache.find(&fingerprint)) {
         return Ok(package);
     }
-    let (cache, draft) = first_writable(caches)?;
-    let package = write(&listed, &mut owners, cache, &draft)?;
-    let settled = |(_, snapshot): &(_, Option<Snapshot>)| {
-        snapshot.is_none_or(|file| file.settled(now, CLOCK_STEP))
-    };
-    if listed.iter().all(settled) {
-        cache.keep(draft, &fingerprint, package)
-    } else {
-        // It is kept for this run, under a name that none looks for.
-        let unsettled = format!("unsettled{}", &package.sha256);
-        cache.keep(draft, &unsettled, package)
-    }
-}
-
-fn first_writable(caches: &[Cache]) -> Result<(&Cache, NamedTempFile), PackageError> {
     let mut tried = Vec::new();
     for cache in caches {
-        match cache.draft() {
-            Ok(draft) => return Ok((cache, draft)),
-            Err(error) => tried.push(format!("{}: {error}", cache.folder().display())),
+        match make_in(cache, now, &listed, &mut owners, &fingerprint) {
+            Err(PackageError::Unwritable { path, source }) => {
+                tried.push(format!("{}: {source}", path.display()));
+            }
+            made => return made,
         }
     }
     Err(PackageError::NoFolder {
         tried: tried.join("; "),
     })
+}
+
+fn make_in(
+    cache: &Cache,
+    now: SystemTime,
+    listed: &Listed<'_>,
+    owners: &mut Owners,
+    fingerprint: &str,
+) -> Result<Package, PackageError> {
+    let draft = cache.draft().map_err(|source| PackageError::Unwritable {
+        path: cache.folder().to_owned(),
+        source,
+    })?;
+    let package = write(listed, owners, cache, &draft)?;
+    let settled = |(_, snapshot): &(_, Option<Snapshot>)| {
+        snapshot.is_none_or(|file| file.settled(now, CLOCK_STEP))
+    };
+    if listed.iter().all(settled) {
+        cache.keep(draft, fingerprint, package)
+    } else {
+        // It is kept for this run, under a name that none looks for.
+        let unsettled = format!("unsettled{}", &package.sha256);
+        cache.keep(draft, &unsettled, package)
+    }
 }
 
 fn write(

@@ -85,7 +85,11 @@ fn copied(package: Package, output: PathBuf) -> Result<Package> {
 
 /// The text becomes that of Python's exception, so it goes without our name.
 fn explain(error: PackageError) -> ExitCode {
+    let code = match &error {
+        PackageError::NoFolder { .. } => exit_code::NO_FOLDER,
+        _ => exit_code::FAILURE,
+    };
     let hint = error.hint();
     eprintln!("{:#}\nhint: {hint}", anyhow::Error::from(error));
-    ExitCode::from(exit_code::FAILURE as u8)
+    ExitCode::from(code as u8)
 }

@@ -3,7 +3,7 @@
 
 use compute::host::protocol::{BatchCommand, FinishOutcome, Prepared};
 use datastore::ObjectStore;
-use model::{Attempt, TaskKey, layout::Stream, mflog};
+use model::{Attempt, TaskKey, TaskPath, layout::Stream, mflog};
 use scheduler::{Event, FailureClass, Outcome};
 
 use super::{
@@ -37,13 +37,12 @@ impl<S: ObjectStore + 'static> Driver<S> {
             attempt,
             command,
         });
-        // Upstream names the process that launches the job; here that is this one.
-        let head = format!("[{path} (pid {})] ", std::process::id());
+        let head = head(&path);
         self.say_start(task, attempt, &head);
         let running = Running::new(path, head, self.plan.limits.max_log_size);
         self.attempts.insert((task, attempt), running);
-        if attempt.0 > 0 {
-            self.tell_pause((task, attempt));
+        if attempt.0 > 0 && !self.run.task(task).free {
+            self.store_pause((task, attempt));
         }
     }
 
@@ -74,15 +73,33 @@ impl<S: ObjectStore + 'static> Driver<S> {
     }
 
     /// Upstream says so before each retry, on standard error, and stores it with the retry.
-    fn tell_pause(&mut self, key: (TaskKey, Attempt)) {
-        let step = self.step(key.0);
-        let minutes = self
-            .plan
-            .steps
-            .get(step)
-            .map_or(0, |step| step.retry.minutes_between);
-        let text = format!("Sleeping {minutes} minutes before the next AWS Batch retry");
-        self.process_line(key, Stream::Stderr, &text);
+    fn store_pause(&mut self, key: (TaskKey, Attempt)) {
+        let minutes = self.minutes_between(key.0);
+        if let Some(running) = self.attempts.get_mut(&key) {
+            let text = format!("{}\n", pause(minutes));
+            let line = running.log.process_line(Stream::Stderr, text.as_bytes());
+            // A wait was told of when it began.
+            if minutes == 0 {
+                self.console
+                    .line(line.at, &running.head, Tone::User, &line.text);
+            }
+        }
+    }
+
+    /// A retry has to wait.
+    pub(super) fn tell_pause(&mut self, task: TaskKey) {
+        let text = pause(self.minutes_between(task));
+        let Some(id) = self.task_ids.get(&task).cloned() else {
+            return;
+        };
+        let head = head(&self.path(self.step(task), id));
+        self.console
+            .line(jiff::Timestamp::now(), &head, Tone::User, &text);
+    }
+
+    fn minutes_between(&self, task: TaskKey) -> u32 {
+        let step = self.plan.steps.get(self.step(task));
+        step.map_or(0, |step| step.retry.minutes_between)
     }
 
     /// A line of the launcher about a job: shown, and stored as upstream stores what its own
@@ -169,4 +186,13 @@ impl<S: ObjectStore + 'static> Driver<S> {
         };
         self.settle(key, outcome, return_code);
     }
+}
+
+/// What begins the lines of a task. Upstream names the process that launches its job; here that is this one.
+fn head(path: &TaskPath) -> String {
+    format!("[{path} (pid {})] ", std::process::id())
+}
+
+fn pause(minutes: u32) -> String {
+    format!("Sleeping {minutes} minutes before the next AWS Batch retry")
 }

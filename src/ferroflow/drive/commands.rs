@@ -10,9 +10,39 @@ use scheduler::{Event, FailureClass, FailureKind, Outcome, RunFailure, RunOutcom
 
 use super::{Driver, Happening};
 
+/// So many that the host never waits for the next one.
+const MAX_OPEN_QUESTIONS: usize = 4;
+
 impl<S: ObjectStore + 'static> Driver<S> {
-    /// Asks the host for the command line of an attempt.
-    pub(super) fn prepare(&mut self, task: TaskKey, attempt: Attempt) {
+    /// Asks the host for the command lines of attempts. It answers one question at a time, so the
+    /// others wait here, where they can be dropped.
+    pub(super) fn ask(&mut self) {
+        while self.open_questions < MAX_OPEN_QUESTIONS {
+            let Some((task, attempt)) = self.unasked.pop_front() else {
+                return;
+            };
+            self.open_questions += 1;
+            self.prepare(task, attempt);
+        }
+    }
+
+    /// The run ended before the host was asked: nothing has been done for these attempts.
+    pub(super) fn drop_unasked(&mut self) {
+        for (task, attempt) in std::mem::take(&mut self.unasked) {
+            self.not_started(task, attempt);
+        }
+    }
+
+    fn not_started(&mut self, task: TaskKey, attempt: Attempt) {
+        let outcome = Outcome::Failed(FailureClass::NoRetry);
+        self.handle(Event::TaskEnded {
+            task,
+            attempt,
+            outcome,
+        });
+    }
+
+    fn prepare(&mut self, task: TaskKey, attempt: Attempt) {
         let view = self.run.task(task);
         let inputs = self.input_paths(task);
         let question = Prepare {
@@ -56,6 +86,12 @@ impl<S: ObjectStore + 'static> Driver<S> {
         attempt: Attempt,
         answer: Result<Prepared, HostError>,
     ) {
+        self.open_questions -= 1;
+        self.on_answer(task, attempt, answer);
+        self.ask();
+    }
+
+    fn on_answer(&mut self, task: TaskKey, attempt: Attempt, answer: Result<Prepared, HostError>) {
         let prepared = match answer {
             Ok(prepared) => prepared,
             Err(error) => return self.on_not_prepared(task, attempt, error),
@@ -63,12 +99,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.task_ids.insert(task, prepared.task_id.clone());
         if self.halting.is_some() || self.broken.is_some() {
             // The run ended while the host was preparing: nothing has started.
-            let outcome = Outcome::Failed(FailureClass::NoRetry);
-            self.handle(Event::TaskEnded {
-                task,
-                attempt,
-                outcome,
-            });
+            self.not_started(task, attempt);
         } else {
             self.start(task, attempt, prepared);
         }

@@ -98,6 +98,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 attempt.cleaned = true;
             }
         }
+        self.drop_unasked();
         if running.is_empty() {
             self.say_flushing();
             return;

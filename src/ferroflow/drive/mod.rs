@@ -9,7 +9,12 @@ mod local;
 mod progress;
 mod running;
 
-use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Result, anyhow};
 use compute::{
@@ -88,6 +93,10 @@ pub(crate) struct Driver<S> {
     notices: mpsc::UnboundedReceiver<String>,
     datastore: Rc<Trouble>,
     broken: Option<Breakdown>,
+    /// Attempts that the host is not asked for yet.
+    unasked: VecDeque<(TaskKey, Attempt)>,
+    /// Questions that the host has not answered.
+    open_questions: usize,
     task_ids: HashMap<TaskKey, TaskId>,
     attempts: HashMap<(TaskKey, Attempt), Running>,
     halting: Option<Halting>,
@@ -139,6 +148,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
             notices,
             datastore,
             broken: None,
+            unasked: VecDeque::new(),
+            open_questions: 0,
             task_ids: HashMap::new(),
             attempts: HashMap::new(),
             halting: None,
@@ -168,29 +179,32 @@ impl<S: ObjectStore + 'static> Driver<S> {
             let until = self.broken.as_ref().map(|broken| broken.until);
             tokio::select! {
                 biased;
+                // First, because a signal may be why the host refuses what it is asked.
+                event = self.host_events.recv() => self.on_host(event)?,
                 Some(event) = self.local_events.recv() => self.on_local(event),
                 Some(event) = self.batch_events.recv() => self.on_batch(event),
                 Some(happening) = self.reported.recv() => self.on_happening(happening),
                 Some(text) = self.notices.recv() => self.say(Tone::System, &text),
-                event = self.host_events.recv() => self.on_host(event)?,
                 _ = progress.tick() => self.print_progress(),
                 () = wait_until(until) => self.attempts.clear(),
             }
-            self.drain();
+            self.drain()?;
         }
     }
 
     /// Handles everything that is already there, so that one dispatch serves all of it.
-    fn drain(&mut self) {
+    fn drain(&mut self) -> Result<()> {
         loop {
-            if let Ok(event) = self.local_events.try_recv() {
+            if let Ok(event) = self.host_events.try_recv() {
+                self.on_host(Some(event))?;
+            } else if let Ok(event) = self.local_events.try_recv() {
                 self.on_local(event);
             } else if let Ok(event) = self.batch_events.try_recv() {
                 self.on_batch(event);
             } else if let Ok(happening) = self.reported.try_recv() {
                 self.on_happening(happening);
             } else {
-                return;
+                return Ok(());
             }
         }
     }
@@ -201,6 +215,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             return;
         }
         self.say(Tone::Bad, &format!("The run cannot go on: {error:#}."));
+        self.unasked.clear();
         self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
         if let Some(batch) = &self.batch {
             batch.cancel();
@@ -222,11 +237,16 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 attempt,
                 outcome,
             } => {
+                let succeeded = matches!(outcome, Outcome::Succeeded(_));
                 self.handle(Event::TaskEnded {
                     task,
                     attempt,
                     outcome,
                 });
+                // The host needs the one that fails the run, to tell of it.
+                if succeeded {
+                    self.host.release(task);
+                }
             }
             Happening::Due(timer) => self.handle(Event::Due(timer)),
             Happening::GraceOver => self.on_grace_over(),
@@ -261,9 +281,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
         for command in commands {
             match command {
                 Command::Launch(launch) => {
-                    for (task, attempt) in launch.members {
-                        self.prepare(task, attempt);
-                    }
+                    self.unasked.extend(launch.members);
+                    self.ask();
                 }
                 Command::Halt(cause) => self.halt(cause),
                 Command::Wake { timer, at } => self.wake(timer, at),
@@ -276,11 +295,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
     /// `minutes_between_retries`.
     fn wake(&mut self, timer: TimerId, at: Timestamp) {
         let delay = Duration::from_millis(at.0.saturating_sub(now().0).max(0).cast_unsigned());
-        let minutes = delay.as_secs().div_ceil(60);
-        self.say(
-            Tone::System,
-            &format!("Sleeping {minutes} minutes before the next AWS Batch retry"),
-        );
+        self.tell_pause(timer.task);
         let reports = self.reports.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(delay).await;

@@ -14,8 +14,12 @@ def _ours(module, name):
         return getattr(__import__(module, fromlist=[name]), name)
     except ImportError as error:
         # The name can also be that of a user's module.
-        if os.environ.get("FERROFLOW") == "require" or error.name not in ("ferroflow", module):
+        missing = error.name or ""
+        if os.environ.get("FERROFLOW") == "require" or not (missing + ".").startswith("ferroflow."):
             raise
+        if module == "ferroflow.host" and (os.environ.get("FERROFLOW_BIN") or missing != "ferroflow"):
+            # Somebody wanted Ferroflow here, or a part of it is missing, or a user's module has its name.
+            print("ferroflow: handing this run back to Metaflow: %s" % error, file=sys.stderr)
         return None
 
 

@@ -15,9 +15,11 @@ fn a_lost_attempt_costs_no_retry() {
         "launch a.2 on batch",
     ]);
     assert_eq!(s.max_user_code_retries("a"), 3);
+    assert!(s.is_free("a"));
     s.fails("a").is_due("a");
     s.expect(&["wake a.3 in 2 min", "launch a.3 on batch"]);
     assert_eq!(s.max_user_code_retries("a"), 3);
+    assert!(!s.is_free("a"));
     s.fails("a")
         .expect(&["halt Failed", "finish: Step *a* failed."]);
 }

@@ -176,6 +176,10 @@ impl Scenario {
         self.run().task(self.key(task)).split_index
     }
 
+    pub(crate) fn is_free(&self, task: &str) -> bool {
+        self.run().task(self.key(task)).free
+    }
+
     pub(crate) fn max_user_code_retries(&self, task: &str) -> u32 {
         self.run().task(self.key(task)).max_user_code_retries
     }
