@@ -26,7 +26,7 @@ def main():
         for task in run[name]:
             job = task.metadata_dict.get("aws-batch-job-id")
             place = "job " + job if job else "a process of this machine"
-            print("    %s, %s: %s" % (task.pathspec, place, task.stdout.strip() or "(nothing printed)"))
+            print("    %s ran as %s" % (task.pathspec, place))
 
 
 if __name__ == "__main__":
