@@ -161,7 +161,7 @@ impl<'a> Following<'a> {
             said: None,
             running_since: None,
             began: now,
-            next_look: now + tail::delay(Duration::ZERO),
+            next_look: now + tail::SHORTEST,
             next_terminate: now,
             give_up: None,
         }
@@ -225,7 +225,7 @@ impl<'a> Following<'a> {
         if started && let Err(error) = read_logs(self.shared, self.recorded, tail).await {
             self.shared.troubles.datastore.failed(&error);
         }
-        self.next_look = Instant::now() + tail::delay(age);
+        self.next_look = Instant::now() + tail.delay(age);
     }
 }
 

@@ -8,8 +8,12 @@ use model::layout::Stream;
 
 /// The shortest and the longest pause between two looks, as upstream's `update_delay`
 /// (metaflow/mflog/__init__.py).
-const SHORTEST: Duration = Duration::from_millis(500);
+pub(super) const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// Each look that finds nothing doubles the pause, so many times: a silent task is heard within
+/// four seconds. Of 64 tasks at once few talk, and these looks are what the engine costs most.
+const DOUBLINGS: u32 = 3;
 
 /// The most bytes of a log that one look reads: a task may write gigabytes between two looks.
 const LOOK_BYTES: u64 = 8 << 20;
@@ -29,6 +33,7 @@ pub(super) enum More {
 pub(super) struct Tail {
     stdout: Position,
     stderr: Position,
+    silent_looks: u32,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +66,17 @@ impl Tail {
                 Err(error) => more = Err(error),
             }
         }
+        let is_silent = lines.iter().all(|(_, found)| found.is_empty());
+        self.silent_looks = if is_silent { self.silent_looks + 1 } else { 0 };
         (lines, more)
+    }
+
+    /// How long to wait before the next look at the logs of a task that has run for `age`: often
+    /// at first, when somebody is watching, seldom later. Upstream's curve begins at a quarter of a
+    /// second for ten minutes, which is six requests per second and task.
+    pub(super) fn delay(&self, age: Duration) -> Duration {
+        let by_silence = SHORTEST * 2_u32.pow(self.silent_looks.min(DOUBLINGS));
+        (age / 20).max(by_silence).min(LONGEST)
     }
 
     /// What is left without a newline at its end.
@@ -101,21 +116,20 @@ impl Position {
     }
 }
 
-/// How long to wait before the next look at the logs of a task that has run for `age`: often at
-/// first, when somebody is watching, seldom later. Upstream's curve begins at a quarter of a
-/// second for ten minutes, which is six requests per second and task.
-pub(super) fn delay(age: Duration) -> Duration {
-    (age / 20).clamp(SHORTEST, LONGEST)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn looks_become_rare() {
-        assert_eq!(delay(Duration::ZERO), SHORTEST);
-        assert_eq!(delay(Duration::from_mins(1)), Duration::from_secs(3));
-        assert_eq!(delay(Duration::from_hours(2)), LONGEST);
+        let mut tail = Tail::default();
+        assert_eq!(tail.delay(Duration::ZERO), SHORTEST);
+        assert_eq!(tail.delay(Duration::from_mins(1)), Duration::from_secs(3));
+        assert_eq!(tail.delay(Duration::from_hours(2)), LONGEST);
+        tail.silent_looks = 2;
+        assert_eq!(tail.delay(Duration::ZERO), Duration::from_secs(2));
+        tail.silent_looks = 1000;
+        assert_eq!(tail.delay(Duration::ZERO), Duration::from_secs(4));
+        assert_eq!(tail.delay(Duration::from_mins(2)), Duration::from_secs(6));
     }
 }
