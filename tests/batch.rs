@@ -25,7 +25,7 @@ macro_rules! cases {
 cases! {
     linear tags namespace branch3 foreach100 foreach_wide foreach_values nested5x5 foreach_after_join
     switch switch_in_split switch_in_foreach recursion recursion_in_foreach
-    custom_ends single_step start_foreach start_split retry catch timeout includefile config environment
+    custom_ends single_step start_foreach start_split retry catch timeout includefile config environment environment_long
     project project_branch parameters mutators decospecs loglines isolation import_thread at_exit card
     unpicklable next_mismatch dies_by_sigkill maxsplits resources
 }
