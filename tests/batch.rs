@@ -31,7 +31,7 @@ cases! {
 
 cases! {
     local: tags namespace foreach100 nested5x5 foreach_after_join switch_in_split switch_in_foreach recursion
-    recursion_in_foreach custom_ends single_step start_foreach start_split timeout includefile project_branch loglines
+    recursion_in_foreach custom_ends single_step start_foreach start_split timeout includefile environment_long project_branch loglines
     isolation import_thread at_exit next_mismatch maxsplits
 }
 

@@ -28,7 +28,7 @@ cases! {
     custom_ends single_step start_foreach start_split
     retry catch timeout exit202 maxsplits nosplits workers
     includefile config config_value parameters parameters_given parameter_missing parameter_wrong option_unknown
-    environment project project_branch project_production
+    environment environment_long project project_branch project_production
     mutators decospecs default_decospecs top_level_decospecs resources card exit_hooks exit_hooks_of_failure
     loglines log_is_cut process isolation import_thread at_exit leftover_child nested_run
     terminal terminal_of_failure step_commands step_commands_of_config

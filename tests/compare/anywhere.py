@@ -7,6 +7,8 @@ is named here, one by one: all else must be equal.
 import copy
 import re
 
+from normalise import WHY
+
 # Parts of a task's view, and of an attempt's, that are made by the way to Batch.
 OF_THE_PLACE = {"batch_job", "code"}
 OF_THE_PLACE_IN_ATTEMPTS = {"files", "logs", "sizes"}
@@ -14,8 +16,8 @@ METADATA_OF_THE_PLACE = re.compile(r"aws-batch-|ds-root$|ds-type$|code-package$|
 
 # What launchers say of Batch jobs, about their start, their end, and pauses.
 WORDS_ABOUT_JOBS = re.compile(
-    r"(\[<uuid>\] )?(Task finished with exit code 0\.|The task (failed|was ended|reached its time limit)\b.*"
-    r"|Task failed\.|Sleeping \d+ minutes before the next AWS Batch retry)$"
+    r"(\[<uuid>\] )?(Task finished with exit code 0\.|Sleeping \d+ minutes before the next AWS Batch retry"
+    r"|Step \w+: @environment is longer than AWS Batch takes .*|%s)$" % WHY
 )
 # Told on standard output when the tasks' datastore is another.
 LOCAL_DATASTORE = "Creating local datastore in current directory (<folder>/.metaflow)"

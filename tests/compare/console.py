@@ -6,7 +6,7 @@ a sorted list, because two streams meet there, and for each stream whether its l
 
 import re
 
-from normalise import CHATTER
+from normalise import CHATTER, WHY, in_one_wording
 
 TASK_LINE = re.compile(r"^<time> \[<run>/(\S+) \(pid <pid>\)\] ?(\[<uuid>\] )?(.*)$")
 LAUNCHER = re.compile(
@@ -14,6 +14,8 @@ LAUNCHER = re.compile(
     r"|Task finished successfully\.|Foreach yields \d+ child steps\.|Task failed\.|Task failed with a segmentation fault\."
     r"|\[KILLED BY ORCHESTRATOR\])$"
 )
+# Told every five minutes (metaflow/runtime.py, PROGRESS_INTERVAL), so of a slow run only.
+PROGRESS = re.compile(r"^<time> (No|\d+) tasks? (is|are) (running|waiting in the queue)\b")
 
 
 def view(text, run_view, normalise, in_order=False):
@@ -25,7 +27,7 @@ def view(text, run_view, normalise, in_order=False):
     for line in text.split("\n"):
         line = normalise(line.rstrip("\r"))
         match = TASK_LINE.match(line)
-        if match and is_chatter(match):
+        if PROGRESS.match(line) or (match and is_chatter(match)):
             continue
         if match:
             tasks.setdefault(match[1], []).append(match[3])
@@ -42,7 +44,10 @@ def view(text, run_view, normalise, in_order=False):
 
 
 def is_chatter(match):
-    """Lines about a Batch job; the launcher's own line about a start has no job in front."""
+    """Lines about a Batch job; the launcher's own line about a start has no job in front. What upstream's message about a
+    failed job begins with is an empty line."""
+    if match[3] == "[<uuid>]":
+        return True
     return bool(CHATTER.match(match[3])) and (match[2] is not None or match[3] != "Task is starting.")
 
 
@@ -57,6 +62,7 @@ def without_frames(lines):
 
 
 def task_view(lines, streams):
+    lines = in_one_wording(lines)
     return {
         "launcher": [line for line in lines if LAUNCHER.match(line)],
         "user": sorted(line for line in lines if not LAUNCHER.match(line)),
@@ -70,7 +76,7 @@ def streams_of_tasks(run_view):
     for step in (run_view or {"steps": {}})["steps"].values():
         for key, task in step["tasks"].items():
             attempts = [task["attempts"][a] for a in sorted(task["attempts"], key=int)]
-            streams[key] = {s: [shown(line) for a in attempts for line in a[s]] for s in ("stdout", "stderr")}
+            streams[key] = {s: [shown(line) for a in attempts for line in a[s] if line != WHY] for s in ("stdout", "stderr")}
     return streams
 
 

@@ -14,8 +14,29 @@ CHATTER = re.compile(
     r"^(\[<uuid>\] )?(Task is starting \(status .*|Setting up task environment\.|Downloading code package\.\.\."
     r"|Code package downloaded\.|Task is starting\.) ?$"
 )
+# Why a job failed is said in other words on purpose (docs/differences.md), and in one line instead of several.
+WHY = "<why the job failed>"
+WORDS = re.compile(
+    r"(\[<uuid>\] )?\s*(AWS Batch error:|.* This could be a transient error\. Use @retry to retry\."
+    r"|Data store error:|No completed attempts of the task was found for task .*"
+    r"|The task failed with exit code -?\d+\.|The task was ended by signal \d+\.|The task reached its time limit\.)$"
+)
+AROUND = re.compile(r"(\[<uuid>\])?\s*$")
 TASK = re.compile(r"<(run|origin)>/(\w+/\d+)\b")
 FAILURE = re.compile(r"\bStep (\w+) \(task-id (\d+)\)")
+
+
+def in_one_wording(lines):
+    """Lines with one `WHY` in the place of all that is said about one failed job, and of blank lines around it."""
+    seen = []
+    for line in lines:
+        if WORDS.match(line):
+            while seen and AROUND.match(seen[-1]):
+                seen.pop()
+            seen += [] if seen and seen[-1] == WHY else [WHY]
+        elif not (AROUND.match(line) and seen and seen[-1] == WHY):
+            seen.append(line)
+    return seen
 
 
 class Normaliser:

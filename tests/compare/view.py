@@ -16,7 +16,7 @@ import batch_job
 from metaflow import Run, Step, Task, namespace
 from metaflow.cards import get_cards
 from metaflow.exception import MetaflowNotFound
-from normalise import CHATTER, Normaliser
+from normalise import CHATTER, Normaliser, in_one_wording
 from store import Store
 
 
@@ -142,7 +142,7 @@ class RunView:
         lines = [line.decode("utf-8", "backslashreplace") for _, line in task.loglines(stream, as_unicode=False) if line]
         lines = [self.normalise(line) for line in lines]
         if "aws-batch-job-id" in task.metadata_dict:
-            lines = [line for line in lines if not CHATTER.match(line)]
+            lines = in_one_wording(line for line in lines if not CHATTER.match(line))
         return lines
 
     def _metadata(self, metadata):

@@ -2,6 +2,11 @@
 """A local AWS for the tests: moto on loopback, its Batch jobs in containers of this machine's Docker engine, signatures
 and IAM policies enforced. Prints the environment of a client as one line of JSON, then serves until standard input ends.
 
+    lab.py BOOTSTRAPS       the folder that packaging/build_bootstrap.py made
+
+Jobs run on a plain image with Python (METAFLOW_BATCH_CONTAINER_IMAGE of that environment) or on the one of images/
+(TEST_IMAGE_WITH_BOOTSTRAP), each with what ECS adds to a container and moto does not.
+
 The launcher is an IAM user with the actions of upstream's reference policy and no more: no ListJobs, no CancelJob, no
 TagResource. Jobs get the job role, which may read and write the bucket. moto knows Batch's actions in lower case, and
 only without resources; that is the one way in which its policies are not the reference's.
@@ -9,6 +14,8 @@ only without resources; that is the one way in which its policies are not the re
 
 import json
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +28,7 @@ import boto3
 from botocore.config import Config
 
 HERE = Path(__file__).resolve().parent
+IMAGES = HERE.parent.parent / "images"
 BASE = "ferroflow/test-python:3.11"
 BUCKET, REGION = "ferroflow-test", "us-east-1"
 LAUNCHER_BATCH = (
@@ -31,24 +39,29 @@ BUCKET_ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBuc
 
 
 def main():
+    [bootstraps] = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     port = free_port()
     url = "http://127.0.0.1:%d" % port
-    image = "ferroflow/test-job:p%d" % port
-    subprocess.run(["sh", str(HERE.parent.parent / "images" / "make-base.sh"), BASE], check=True, stdout=sys.stderr)
-    build_job_image(image, url)
+    plain, ours = ["ferroflow/test-%s:p%d" % (kind, port) for kind in ("plain", "ours")]
+    subprocess.run(["sh", str(IMAGES / "make-base.sh"), BASE], check=True, stdout=sys.stderr)
+    build_ours(ours, bootstraps)
+    as_in_ecs(plain, BASE, url)
+    as_in_ecs(ours, ours, url)
     with tempfile.TemporaryDirectory(prefix="ferroflow-lab-") as state:
         moto = start_moto(port, state)
         try:
             wait_for(url, moto)
-            environment = set_up(url, image)
-            environment["METAFLOW_HOME"] = state
+            environment = set_up(url, plain)
+            environment.update(METAFLOW_HOME=state, TEST_IMAGE_WITH_BOOTSTRAP=ours)
             enforce_policies(url)
             print(json.dumps(environment), flush=True)
             sys.stdin.read()
         finally:
             moto.terminate()
             moto.wait()
-            remove_containers(image)
+            for image in (plain, ours):
+                remove_containers(image)
 
 
 def free_port():
@@ -64,11 +77,19 @@ def free_port():
             return port
 
 
-def build_job_image(image, url):
+def build_ours(image, bootstraps):
+    """The image of images/Dockerfile, on a base without a registry."""
+    with tempfile.TemporaryDirectory(prefix="ferroflow-image-") as context:
+        shutil.copy(IMAGES / "Dockerfile", context)
+        shutil.copytree(bootstraps, os.path.join(context, "bootstrap"))
+        docker("build", "-q", "--build-arg", "BASE=" + BASE, "-t", image, context)
+
+
+def as_in_ecs(image, base, url):
     """What ECS puts into a container and moto does not. A proxy on a closed port keeps upstream's question for the
     address of the instance, 169.254.169.254, from leaving this machine."""
     lines = [
-        "FROM %s" % BASE,
+        "FROM %s" % base,
         "ENV AWS_DEFAULT_REGION=%s AWS_REGION=%s AWS_ENDPOINT_URL=%s AWS_EC2_METADATA_DISABLED=true" % (REGION, REGION, url),
         "ENV http_proxy=http://127.0.0.1:9 no_proxy=127.0.0.1,localhost",
     ]
@@ -206,7 +227,10 @@ def make_queue(client, iam):
 def docker(*args, **more):
     # The classic builder: the other one is often absent, and asks a registry.
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
-    return subprocess.run(["docker", *args], env=environment, check=True, stdout=subprocess.PIPE, **more).stdout
+    done = subprocess.run(["docker", *args], env=environment, capture_output=True, **more)
+    if done.returncode:
+        sys.exit("docker %s: %s" % (" ".join(args), done.stderr.decode()))
+    return done.stdout
 
 
 def remove_containers(image):
