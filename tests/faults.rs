@@ -1,0 +1,238 @@
+//! Faults of AWS that must not make a task's code run twice, nor an attempt count twice: lost replies, errors after the
+//! effect, jobs that are started twice, and states that are not true. Counted from what the datastore says (claims,
+//! outcomes, `DONE.lock`), and from the marks that the tasks leave.
+
+mod harness;
+
+use std::{collections::BTreeMap, fs};
+
+use harness::{
+    lab::{Lab, Launcher},
+    python,
+    stack::Stack,
+    tests_folder,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What `stack/launches.py` prints.
+#[derive(Debug, Deserialize)]
+struct Launches {
+    successful: bool,
+    tasks: BTreeMap<String, Task>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Task {
+    /// By attempt and launch: `claimed` or `revoked`.
+    claims: BTreeMap<String, String>,
+    outcomes: Vec<Value>,
+    done: Vec<String>,
+    successful: bool,
+    current_attempt: u64,
+}
+
+impl Task {
+    /// One that went well at its first attempt, whose number is free after a launch that never began.
+    fn once(claims: &[(&str, &str)]) -> Self {
+        let owned = |(name, kind): &(&str, &str)| ((*name).to_owned(), (*kind).to_owned());
+        Self {
+            claims: claims.iter().map(owned).collect(),
+            outcomes: vec![json!({"kind": "exited", "code": 0, "stopped": null})],
+            done: vec!["0".to_owned()],
+            successful: true,
+            current_attempt: 0,
+        }
+    }
+}
+
+/// A run of `once.py` on a stack where something goes wrong once.
+struct Run {
+    stack: Stack,
+    launches: Launches,
+    /// By index: the attempts in which the task's code has begun.
+    begun: [String; 2],
+}
+
+impl Run {
+    /// Panics unless the run ends well.
+    fn with(rules: &[Value]) -> Self {
+        let lab = Lab::new("once.py");
+        let file = lab.path().join("faults.json");
+        fs::write(&file, json!(rules).to_string()).expect("the rules are written");
+        let stack = Stack::start(&["--faults", file.to_str().expect("a path that is text")]);
+        let vars = json!({"TEST_SHARED": lab.path().join("shared")});
+        let vars = format!("environment:vars={vars}");
+        let args = ["run", "--with", "batch", "--with", &vars];
+        let args = [&args[..], &["--run-id-file", "run-id"]].concat();
+        let mut command = lab.command(Launcher::Ferroflow, &args);
+        command.envs(stack.environment());
+        lab.start(command).wait().exited(0).says("Done!");
+        let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
+        let begun = |index| {
+            let marks = lab.shared(&format!("begun-{index}"));
+            fs::read_to_string(marks).expect("the task has begun")
+        };
+        let begun = [begun(0), begun(1)];
+        Self {
+            launches: launches(&lab, &stack, &format!("OnceFlow/{run}/work")),
+            stack,
+            begun,
+        }
+    }
+
+    /// Panics unless each task ran once and is told once; the claims are those of the first, and the other is untouched.
+    #[track_caller]
+    fn ran_each_task_once(&self, first: &[(&str, &str)]) {
+        assert_eq!(self.begun, ["0\n", "0\n"]);
+        assert!(self.launches.successful);
+        let tasks: Vec<_> = self.launches.tasks.values().collect();
+        let untouched = Task::once(&[("0.0", "claimed")]);
+        let touched = Task::once(first);
+        assert_eq!(tasks.len(), 2);
+        let as_wanted = |a: &Task, b: &Task| *a == touched && *b == untouched;
+        assert!(
+            as_wanted(tasks[0], tasks[1]) || as_wanted(tasks[1], tasks[0]),
+            "{tasks:#?}"
+        );
+    }
+
+    /// What the stack's history says of a kind, as far as it concerns the jobs of the foreach.
+    fn history(&self, kind: &str) -> Vec<Value> {
+        let path = self.stack.folder().join("history.jsonl");
+        let text = fs::read_to_string(path).expect("the stack keeps a history");
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
+            .filter(|line| line["kind"] == kind)
+            .map(|mut line| line["detail"].take())
+            .collect()
+    }
+
+    /// The ends of the foreach's jobs.
+    fn ends(&self) -> Vec<Value> {
+        let of_work = |end: &Value| {
+            end["jobName"]
+                .as_str()
+                .is_some_and(|n| n.contains("-work-"))
+        };
+        let ends = self.history("job.ended");
+        ends.into_iter().filter(of_work).collect()
+    }
+
+    /// How often the processes of a job were started.
+    fn starts(&self, job: &Value) -> usize {
+        let starts = self.history("process.started");
+        starts.iter().filter(|start| start["jobId"] == *job).count()
+    }
+
+    /// The SubmitJob calls of the foreach, and how many of them the rules have touched.
+    fn submissions(&self) -> (usize, usize) {
+        let mut calls = self.history("call");
+        calls.retain(|call| {
+            let subject = call["subject"].as_str().unwrap_or_default();
+            call["operation"] == "SubmitJob" && subject.contains("-work-")
+        });
+        let touched = calls.iter().filter(|call| !call["fault"].is_null());
+        (calls.len(), touched.count())
+    }
+}
+
+fn launches(lab: &Lab, stack: &Stack, step: &str) -> Launches {
+    let output = std::process::Command::new(python::with_metaflow())
+        .arg(tests_folder().join("stack/launches.py"))
+        .arg(step)
+        .current_dir(lab.path())
+        .env("METAFLOW_USER", "tester")
+        .envs(stack.environment())
+        .output()
+        .expect("python starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("launches as JSON")
+}
+
+fn submission(fault: Value) -> Value {
+    json!({"operation": "SubmitJob", "subject": "-work-", "fault": fault})
+}
+
+fn job(fault: Value) -> Value {
+    json!({"operation": "StartJob", "subject": "-work-", "fault": fault})
+}
+
+#[test]
+fn the_reply_to_a_submission_is_lost() {
+    let run = Run::with(&[submission(json!("lose_reply"))]);
+    assert_eq!(run.submissions(), (2, 1));
+    run.ran_each_task_once(&[("0.0", "claimed")]);
+}
+
+/// Upstream's reference policy does not let a launcher list jobs: it submits again, and the twins race for the claim.
+#[test]
+fn the_reply_is_lost_and_jobs_cannot_be_listed() {
+    let denied = json!({"refuse": {"status": 403, "code": "AccessDeniedException"}});
+    let list = json!({"operation": "ListJobs", "times": 100, "fault": denied});
+    let run = Run::with(&[submission(json!("lose_reply")), list]);
+    assert_eq!(run.submissions(), (3, 1));
+    run.ran_each_task_once(&[("0.0", "claimed")]);
+}
+
+#[test]
+fn a_submission_is_refused_after_it_was_carried_out() {
+    let fault = json!({"refuse_after_effect": {"status": 500, "code": "ServerException"}});
+    let run = Run::with(&[submission(fault)]);
+    assert_eq!(run.submissions(), (2, 1));
+    run.ran_each_task_once(&[("0.0", "claimed")]);
+}
+
+#[test]
+fn a_job_is_started_twice() {
+    let run = Run::with(&[job(json!("start_twice"))]);
+    let ends = run.ends();
+    let mut starts: Vec<_> = ends.iter().map(|end| run.starts(&end["jobId"])).collect();
+    starts.sort_unstable();
+    assert_eq!(starts, [1, 2], "{ends:?}");
+    run.ran_each_task_once(&[("0.0", "claimed")]);
+}
+
+#[test]
+fn a_job_is_called_a_failure_after_its_success() {
+    for reason in [
+        "Host EC2 (instance i-0123456789abcdef0) terminated.",
+        "Essential container in task exited",
+    ] {
+        let run = Run::with(&[job(json!({"fail_after_success": reason}))]);
+        let ends = run.ends();
+        let failed = ends.iter().filter(|end| end["status"] == "FAILED");
+        assert_eq!(failed.count(), 1, "{ends:?}");
+        assert_eq!(ends.len(), 2, "no third job: {ends:?}");
+        run.ran_each_task_once(&[("0.0", "claimed")]);
+    }
+}
+
+#[test]
+fn a_job_is_called_a_success_and_did_not_run() {
+    let run = Run::with(&[job(json!("succeed_without_running"))]);
+    let ends = run.ends();
+    let mut starts: Vec<_> = ends.iter().map(|end| run.starts(&end["jobId"])).collect();
+    starts.sort_unstable();
+    assert_eq!(starts, [0, 1, 1], "{ends:?}");
+    assert!(ends.iter().all(|end| end["status"] == "SUCCEEDED"));
+    run.ran_each_task_once(&[("0.0", "revoked"), ("0.1", "claimed")]);
+}
+
+#[test]
+fn the_reply_to_a_claim_is_lost() {
+    let rule = json!({"operation": "PutObject", "subject": "/claim/work/", "fault": "lose_reply"});
+    let run = Run::with(&[rule]);
+    let claims = run.history("s3.call").into_iter().filter(|call| {
+        let key = call["key"].as_str().unwrap_or_default();
+        call["operation"] == "PutObject" && key.contains("/claim/work/")
+    });
+    // The second try meets the claim that the first has made.
+    let refused = claims.filter(|call| call["status"] == 412).count();
+    assert_eq!(refused, 1);
+    run.ran_each_task_once(&[("0.0", "claimed")]);
+}
