@@ -80,6 +80,12 @@ impl Stack {
         STACK.get_or_init(|| Self::start(&[]))
     }
 
+    /// A second one that they share when they fill the queue.
+    pub(crate) fn for_wide_flows() -> &'static Self {
+        static STACK: std::sync::OnceLock<Stack> = std::sync::OnceLock::new();
+        STACK.get_or_init(|| Self::start(&[]))
+    }
+
     /// What a client needs, as `ferroflow dev env` tells it, and the bootstrap of this build.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let mut environment = self.environment.clone();
