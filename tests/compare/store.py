@@ -14,6 +14,7 @@ class Store:
         self._datastore = FlowDataStore(flow_name, None, storage_impl=storage, ds_root=ds_root)
         self._storage = self._datastore._storage_impl
         self._blobs = {}
+        self._listed = {}
 
     def blob(self, sha):
         if sha not in self._blobs:
@@ -22,17 +23,24 @@ class Store:
 
     def files(self, run_id, step_name, task_id):
         """Names of the files of a task, by attempt; those of no attempt stand under the empty string."""
-        path = self._storage.path_join(self._flow_name, run_id, step_name, task_id)
         found = {}
-        for entry in self._storage.list_content([path]):
-            name = self._storage.basename(entry.path)
-            if not entry.is_file:
-                continue
+        for name in self._names(run_id, step_name, task_id):
             attempt, dot, rest = name.partition(".")
             if not (dot and attempt.isdigit()):
                 attempt, rest = "", name
             found.setdefault(attempt, []).append(rest)
         return {attempt: sorted(names) for attempt, names in found.items()}
+
+    def _names(self, run_id, step_name, task_id):
+        path = self._storage.path_join(self._flow_name, run_id, step_name, task_id)
+        if self._storage.TYPE != "s3":
+            return [self._storage.basename(entry.path) for entry in self._storage.list_content([path]) if entry.is_file]
+        # Upstream's storage starts two processes for each listing, which takes a second a task.
+        if run_id not in self._listed:
+            root = self._storage.path_join(self._storage.datastore_root, self._flow_name, run_id)
+            self._listed[run_id] = listed(root + "/")
+        folder = path + "/"
+        return [key[len(folder) :] for key in self._listed[run_id] if key.startswith(folder) and "/" not in key[len(folder) :]]
 
     def log_file(self, run_id, step_name, task_id, attempt, name):
         """How the lines of a log file are made: who stamped them, and whether their times ascend."""
@@ -58,3 +66,13 @@ class Store:
                     with open(file_name, "rb") as f:
                         return f.read()
         return b""
+
+
+def listed(url):
+    """The keys below an `s3://bucket/prefix/`, from the flow's name on."""
+    import boto3
+
+    bucket, _, prefix = url[len("s3://") :].partition("/")
+    root = prefix[: -len("/".join(prefix.rstrip("/").split("/")[-2:])) - 1]
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [entry["Key"][len(root) :] for page in pages for entry in page.get("Contents", ())]
