@@ -32,7 +32,7 @@ cases! {
 cases! {
     local: tags namespace foreach100 nested5x5 foreach_after_join switch_in_split switch_in_foreach recursion
     recursion_in_foreach custom_ends single_step start_foreach start_split timeout includefile environment_long project_branch loglines
-    isolation import_thread at_exit next_mismatch maxsplits
+    import_thread at_exit next_mismatch maxsplits
 }
 
 /// These fill the queue, which is first in, first out: on the others' stack each of their jobs would wait for all.

@@ -2,7 +2,7 @@
 
 import sys
 
-from metaflow import FlowSpec, step
+from metaflow import FlowSpec, Parameter, step
 
 ODD_LINES = [
     b"bytes that are not UTF-8: \xff\xfe\xc3(",
@@ -23,6 +23,9 @@ ODD_LINES = [
 
 
 class LogLinesFlow(FlowSpec):
+    # Lines that look like Metaflow's own: on this machine upstream takes them for that, in a container it does not.
+    lookalikes = Parameter("lookalikes", default=True)
+
     @step
     def start(self):
         for i in range(10_000):
@@ -34,7 +37,8 @@ class LogLinesFlow(FlowSpec):
     def odd(self):
         for stream in (sys.stdout.buffer, sys.stderr.buffer):
             for line in ODD_LINES:
-                stream.write(line + b"\n")
+                if self.lookalikes or b"MFLOG|" not in line:
+                    stream.write(line + b"\n")
             stream.flush()
         self.next(self.silent)
 
