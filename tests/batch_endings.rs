@@ -20,6 +20,8 @@ use nix::{
 
 /// A run of `blocks.py` with both of its jobs running.
 struct Blocked {
+    /// Of its own: jobs of two runs that wait for each other's processors would block for ever.
+    stack: Stack,
     lab: Lab,
     running: Running,
     processes: Vec<i32>,
@@ -49,7 +51,8 @@ impl Blocked {
         ];
         let args = [&args[..], more].concat();
         let mut command = lab.command(Launcher::Ferroflow, &args);
-        command.envs(Stack::shared().environment());
+        let stack = Stack::start(&[]);
+        command.envs(stack.environment());
         // Whoever runs the tests in the background has made them ignore signals.
         let running = lab.start(lab.through("env", &["--default-signal"], &command));
         let wanted = if more.is_empty() { 2 } else { 1 };
@@ -61,6 +64,7 @@ impl Blocked {
         let engine = engine_of(running.pid()).expect("a run by Ferroflow has an engine");
         let processes = blocking(&lab).chain([engine]).collect();
         Self {
+            stack,
             lab,
             running,
             processes,
@@ -70,7 +74,7 @@ impl Blocked {
     /// Upstream's command about this run.
     fn upstream(&self, args: &[&str]) -> Finished {
         let mut command = self.lab.command(Launcher::Upstream, args);
-        command.envs(Stack::shared().environment());
+        command.envs(self.stack.environment());
         self.lab.start(command).wait()
     }
 
@@ -85,7 +89,7 @@ impl Blocked {
         let run = run_id(&self.lab);
         let mut states = Vec::new();
         wait_for("the jobs to be terminated", || {
-            states = Stack::shared().jobs(&run).into_values().collect();
+            states = self.stack.jobs(&run).into_values().collect();
             states
                 .iter()
                 .all(|state| state == "SUCCEEDED" || state == "FAILED")

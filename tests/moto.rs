@@ -27,13 +27,43 @@ macro_rules! cases {
     };
 }
 
-cases! { by_both: linear branch3 retry catch environment dies_by_sigkill }
+cases! { by_both: branch3 catch environment dies_by_sigkill }
 
-cases! {
-    by_ferroflow:
-    foreach100 nested5x5 switch recursion timeout includefile config tags namespace project mutators loglines
-    environment_long unpicklable
+cases! { by_ferroflow: config environment_long }
+
+/// What a normal run of the tests has no time for: with `FERROFLOW_TEST_MOTO=all`.
+mod when_asked_for {
+    use super::{by_both, by_ferroflow, is_asked_for_all};
+
+    cases! { both: linear retry }
+
+    cases! {
+        ferroflow:
+        foreach100 nested5x5 switch recursion timeout includefile tags namespace project mutators loglines unpicklable
+    }
+
+    fn both(case: &str) {
+        if is_asked_for_all(case) {
+            by_both(case);
+        }
+    }
+
+    fn ferroflow(case: &str) {
+        if is_asked_for_all(case) {
+            by_ferroflow(case);
+        }
+    }
 }
+
+fn is_asked_for_all(case: &str) -> bool {
+    let asked = std::env::var_os("FERROFLOW_TEST_MOTO").is_some_and(|value| value == "all");
+    if !asked {
+        skipped(case, "FERROFLOW_TEST_MOTO is not `all`");
+    }
+    asked
+}
+
+const NO_ENGINE: &str = "no Docker engine answers";
 
 fn by_both(case: &str) {
     compare(case, &[], BTreeMap::new());
@@ -47,7 +77,7 @@ fn by_ferroflow(case: &str) {
 #[test]
 fn the_image_with_the_bootstrap() {
     let Some(lab) = LAB.as_ref() else {
-        return skipped("the image with the bootstrap");
+        return skipped("the image with the bootstrap", NO_ENGINE);
     };
     let image = lab.environment["TEST_IMAGE_WITH_BOOTSTRAP"].as_str();
     let settings = BTreeMap::from([("METAFLOW_BATCH_CONTAINER_IMAGE", image)]);
@@ -56,7 +86,7 @@ fn the_image_with_the_bootstrap() {
 
 fn compare(case: &str, how: &[&str], settings: BTreeMap<&str, &str>) {
     let Some(lab) = LAB.as_ref() else {
-        return skipped(case);
+        return skipped(case, NO_ENGINE);
     };
     let output = Command::new(python::with_metaflow())
         .arg(tests_folder().join("compare/run_pair.py"))
@@ -79,10 +109,10 @@ fn compare(case: &str, how: &[&str], settings: BTreeMap<&str, &str>) {
 }
 
 /// Past the macros whose output the harness keeps to itself when a test passes.
-fn skipped(case: &str) {
+fn skipped(case: &str, why: &str) {
     let _ = writeln!(
         std::io::stderr(),
-        "SKIPPED: {case} on moto (tests/moto.rs): no Docker engine answers"
+        "SKIPPED: {case} on moto (tests/moto.rs): {why}"
     );
 }
 
