@@ -46,9 +46,14 @@ impl Journal {
         Ok((Self { path, file }, records))
     }
 
-    /// Appends records by one write.
+    /// Appends records by one write. One that fails half-way, on a full disk, leaves nothing behind.
     pub fn append<R: Serialize>(&mut self, records: &[R]) -> io::Result<()> {
-        self.file.write_all(&lines(records.iter())?)
+        let before = self.file.metadata()?.len();
+        let written = self.file.write_all(&lines(records.iter())?);
+        if written.is_err() {
+            self.file.set_len(before)?;
+        }
+        written
     }
 
     /// Replaces the whole content, e.g. by one record for each thing that is still there.
