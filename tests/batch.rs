@@ -39,7 +39,28 @@ cases! {
 const WIDE: [&str; 2] = ["foreach100", "nested5x5"];
 
 /// What a normal run has no time for: with `FERROFLOW_TEST_BATCH=all`.
-const WHEN_ASKED_FOR: &[&str] = &["foreach100"];
+const WHEN_ASKED_FOR: &[&str] = &[
+    "foreach100",
+    "tags",
+    "switch_in_split",
+    "switch_in_foreach",
+    "timeout",
+    "recursion_in_foreach",
+    "branch3",
+    "foreach_values",
+    "switch",
+    "retry",
+    "catch",
+    "config",
+    "parameters",
+    "mutators",
+    "decospecs",
+    "resources",
+    "card",
+    "project",
+    "unpicklable",
+    "dies_by_sigkill",
+];
 
 fn compare(against: &str, case: &str) {
     let asked = std::env::var_os("FERROFLOW_TEST_BATCH").is_some_and(|value| value == "all");
