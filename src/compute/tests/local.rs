@@ -9,10 +9,9 @@ use compute::{
     local::{LocalCompute, LocalEvent, Spec},
 };
 use model::{Attempt, TaskKey, layout::Stream};
-use nix::sys::{
-    resource::{Resource, getrlimit},
-    signal::Signal,
-};
+#[cfg(target_os = "linux")]
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
 const DEADLINE: Duration = Duration::from_secs(20);
