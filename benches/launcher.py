@@ -9,6 +9,9 @@ all of them; memory is the highest sum of their resident sets, looked at ten tim
 for each, as `ps` does. `host` is the Python process that the user has started, `engine` the Rust process below it;
 upstream has one Python process for each task instead.
 
+The flow's folder is in memory (/dev/shm) where that is possible: on the disk on which the jobs make and remove their
+folders, the kernel charges the launcher for the search of a free inode.
+
 `trivial` imports nothing. `heavy` imports pandas and has 50 MB of modules beside it, which the code package takes along.
 """
 
@@ -116,7 +119,7 @@ def arguments():
 
 def measure(flow, launcher, binary, options):
     """One run in a folder of its own, so that neither finds what the other left."""
-    folder = tempfile.mkdtemp(prefix="ferroflow-bench-")
+    folder = tempfile.mkdtemp(prefix="ferroflow-bench-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     try:
         script = write_flow(folder, flow, options)
         program = [binary] if launcher == "ferroflow" else [sys.executable]

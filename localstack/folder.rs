@@ -148,7 +148,7 @@ pub struct Folder(PathBuf);
 
 /// Held by the server as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     _file: File,
 }
 

@@ -29,7 +29,7 @@ pub use answer::STATUS_PATH;
 pub use clock::Clock;
 pub use context::Context;
 pub use credentials::KeyPair;
-pub use folder::{Description, Folder, Secrets, StackError, Token};
+pub use folder::{Description, Folder, Lock, Secrets, StackError, Token};
 pub use journal::Journal;
 pub use reply::{ApiError, Reply};
 pub use stack::{BUCKET, Options, Stack, run};

@@ -47,7 +47,7 @@ pub struct Stack {
     description: Description,
     listener: TcpListener,
     services: Arc<Services>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Stack {
@@ -91,7 +91,7 @@ impl Stack {
             description,
             listener,
             services,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -100,13 +100,14 @@ impl Stack {
         &self.description
     }
 
-    /// Serves until `stop`, and ends all jobs then.
-    pub async fn serve(mut self, stop: impl Future<Output = ()>) -> Result<(), StackError> {
+    /// Serves until `stop`, and ends all jobs then. Others take the stack for stopped once the lock is dropped.
+    pub async fn serve(mut self, stop: impl Future<Output = ()>) -> Result<Lock, StackError> {
         let batch = Arc::clone(&self.services.batch);
         server::serve(self.listener, self.services, stop).await;
         batch.stop().await;
         self.description.pid = None;
-        self.folder.describe(&self.description)
+        self.folder.describe(&self.description)?;
+        Ok(self.lock)
     }
 }
 
@@ -142,7 +143,7 @@ pub fn run(options: Options, ready: impl FnOnce(&Description)) -> Result<(), Sta
         .enable_all()
         .build()
         .map_err(start)?;
-    runtime.block_on(async {
+    let lock = runtime.block_on(async {
         let mut ends = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
         let [Ok(terminate), Ok(interrupt)] = &mut ends else {
             return Err(start(io::Error::other("signals cannot be caught")));
@@ -156,5 +157,9 @@ pub fn run(options: Options, ready: impl FnOnce(&Description)) -> Result<(), Sta
             }
         };
         stack.serve(stop).await
-    })
+    })?;
+    // Whatever still runs in the background ends before anybody else may open the folder.
+    drop(runtime);
+    drop(lock);
+    Ok(())
 }

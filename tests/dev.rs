@@ -13,7 +13,7 @@ use std::{
 use harness::{
     FERROFLOW,
     lab::{Lab, Launcher},
-    processes, python,
+    processes, python, wait_for,
 };
 use tempfile::TempDir;
 
@@ -138,8 +138,9 @@ fn up_and_down() {
     let pid = i32::try_from(stack["pid"].as_i64().expect("a process id")).expect("one");
     assert!(processes::alive(pid));
     assert!(dev.ok("down", &[]).contains("has stopped"));
-    assert!(!processes::alive(pid));
     assert!(dev.fails("status", &[]).starts_with("down: "));
+    // Its lock and its port are free as soon as its files are closed, an instant before the kernel ends the process.
+    wait_for("the stack's process to end", || !processes::alive(pid));
 }
 
 #[test]

@@ -5,6 +5,7 @@ they call `subprocess.Popen`; a stand-in takes the command line and the environm
 """
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -15,6 +16,10 @@ from types import SimpleNamespace
 from .batch import LONGEST_ARGUMENT, Inexpressible, step_takes_input_file
 from .errors import required_step
 from .plan import batch_decorator
+
+
+# `<attempt>.attempt.json`, by which a task says that an attempt began (task_datastore.py, `init_task`).
+ATTEMPT_FILE = ".attempt.json"
 
 
 class _Captured(BaseException):
@@ -37,6 +42,42 @@ class _InsteadOfSubprocess:
         raise _Captured(list(argv), dict(os.environ if env is None else env))
 
 
+class _Writes:
+    """What upstream writes to S3 about a new attempt: the engine does it, at the same time as that of other attempts.
+
+    Here each would be a request for which the next attempt waits, through a pool of threads made for it alone.
+    """
+
+    def __init__(self, flow_datastore):
+        self._storage = flow_datastore._storage_impl if flow_datastore.TYPE == "s3" else None
+        self.taken = []
+
+    @contextlib.contextmanager
+    def taking(self):
+        self.taken = []
+        if self._storage is None:
+            yield
+            return
+        upstream = self._storage.save_bytes
+
+        def save_bytes(path_and_bytes_iter, overwrite=False, len_hint=0):
+            left = [item for item in path_and_bytes_iter if not (overwrite and self._take(*item))]
+            if left:
+                upstream(iter(left), overwrite=overwrite, len_hint=len_hint)
+
+        self._storage.save_bytes = save_bytes
+        try:
+            yield
+        finally:
+            del self._storage.save_bytes
+
+    def _take(self, path, value):
+        if not path.endswith(ATTEMPT_FILE) or not isinstance(value, io.BytesIO):
+            return False
+        self.taken.append({"key": path, "body": value.getvalue().decode("utf-8")})
+        return True
+
+
 class Preparer:
     """Makes tasks and their command lines, and remembers the tasks until they are released."""
 
@@ -48,6 +89,7 @@ class Preparer:
         self._takes_input_file = step_takes_input_file()
         self._folder = None
         self._told = set()
+        self._writes = _Writes(runtime._flow_datastore)
         self.tasks = {}
 
     def prepare(self, question):
@@ -64,6 +106,7 @@ class Preparer:
             "env": difference(self._base_env, captured.env),
             "cwd": os.getcwd(),
             "place": place,
+            "writes": self._writes.taken,
         }
 
     def release(self, key):
@@ -99,7 +142,7 @@ class Preparer:
 
     def _launch(self, question):
         made = []
-        with self._recording(made, question.get("max_user_code_retries")):
+        with self._recording(made, question.get("max_user_code_retries")), self._writes.taking():
             try:
                 if question["attempt"] == 0:
                     self._launch_first(question)

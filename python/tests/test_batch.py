@@ -177,13 +177,16 @@ class AsUpstream(BatchCase):
         self.assertEqual([place["parameters"]["metaflow.retry_count"] for place in places[:2]], ["0", "1"])
         self.assertEqual(len({answer["task_id"] for answer in answers}), 1)
 
-    def test_few_requests(self):
-        """Per attempt no more than upstream's own, which tells that it began."""
+    def test_no_requests(self):
+        """Upstream's own attempt takes one, which tells that it began: the engine's matter."""
         self.ask([{"step": "plain", "input_paths": ["RUN/start/1"]}] * 3, words="questions")
-        puts = [path for method, path in self.aws.requests if method == "PUT" and "/plain/" in path]
-        others = [path for _method, path in self.aws.requests if "/plain/" in path and path not in puts]
-        self.assertEqual((len(puts), others), (3, []), puts)
-        self.assertEqual([path for _method, path in self.aws.requests if path.startswith("/v1/")], [])
+        told = [path for _method, path in self.aws.requests if "/plain/" in path or path.startswith("/v1/")]
+        self.assertEqual(told, [])
+        for answer in self.messages("prepared"):
+            (write,) = answer["writes"]
+            run = answer["place"]["parameters"]["metaflow.run_id"]
+            self.assertEqual(write["key"], "BatchKinds/%s/plain/%s/0.attempt.json" % (run, answer["task_id"]))
+            self.assertEqual(list(json.loads(write["body"])), ["time"])
 
 
 class OnlyHere(BatchCase):

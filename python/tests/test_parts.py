@@ -119,7 +119,8 @@ class Parts(unittest.TestCase):
         site = tempfile.mkdtemp(prefix="host-test-")
         self.addCleanup(shutil.rmtree, site)
         package = os.path.join(site, "ferroflow")
-        shutil.copytree(os.path.dirname(protocol.__file__), package)
+        ignored = shutil.ignore_patterns("_bootstrap")  # of an installation from this folder
+        shutil.copytree(os.path.dirname(protocol.__file__), package, ignore=ignored)
         env = {k: v for k, v in os.environ.items() if k != "FERROFLOW_BOOTSTRAP_DIR"}
         code = "from ferroflow.launch import _environment as e; print(e().get('FERROFLOW_BOOTSTRAP_DIR'))"
 

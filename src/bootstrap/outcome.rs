@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use model::{
     layout,
-    spec::{Ended, SPEC_VERSION, TaskOutcome, TaskSpec, Usage},
+    spec::{Ended, LogSizes, SPEC_VERSION, TaskOutcome, TaskSpec, Usage},
 };
 use sha2::{Digest, Sha256};
 
@@ -36,6 +36,7 @@ pub(crate) fn outcome(
     ending: Result<Ending, &Failure>,
     times: &Times,
     meter: &Meter,
+    logs: Option<LogSizes>,
 ) -> TaskOutcome {
     let used = meter.used();
     let key = layout::data_json(&spec.flow, &spec.task, spec.attempt);
@@ -66,6 +67,7 @@ pub(crate) fn outcome(
             ended_at: times.end,
         },
         data_json_sha256: data_json.map(|bytes| hex::encode(Sha256::digest(bytes))),
+        logs,
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use model::{exit_code::container as exit_code, layout::Stream, spec::TaskSpec};
+use model::{
+    exit_code::container as exit_code,
+    layout::Stream,
+    spec::{LogSizes, TaskSpec},
+};
 
 use crate::{
     capture::Capture,
@@ -159,25 +163,24 @@ impl<'a> Job<'a> {
 
     fn run(mut self) -> i32 {
         let meter = Meter::read();
-        let result = match self.desk() {
+        let (result, logs) = match self.desk() {
             Ok(desk) => {
                 let result = self.attempt(&desk);
                 if let Err(failure) = &result {
                     desk.stderr.write_line(&sentence(failure));
                 }
-                self.close(desk);
-                result
+                (result, self.close(desk))
             }
             Err(failure) => {
                 self.complain(&sentence(&failure));
-                Err(failure)
+                (Err(failure), None)
             }
         };
         let code = match &result {
             Ok(ran) => ran.ending.exit_code(),
             Err(_) => exit_code::BOOTSTRAP_FAILED,
         };
-        self.tell(&result, &meter);
+        self.tell(&result, &meter, logs);
         code
     }
 
@@ -294,17 +297,18 @@ impl<'a> Job<'a> {
         })
     }
 
-    fn close(&self, desk: Desk) {
+    fn close(&self, desk: Desk) -> Option<LogSizes> {
         desk.stdout.finish();
         desk.stderr.finish();
-        if let Err(error) = desk.uploader.finish() {
+        desk.uploader.finish().unwrap_or_else(|error| {
             let text = format!("the end of the task's logs is lost: {}", sentence(&error));
             self.container.console.say(&text);
-        }
+            None
+        })
     }
 
     /// Writes the outcome: the last that anybody hears of this container.
-    fn tell(&self, result: &Result<Ran, Failure>, meter: &Meter) {
+    fn tell(&self, result: &Result<Ran, Failure>, meter: &Meter, logs: Option<LogSizes>) {
         let milliseconds = |time: Option<SystemTime>| time.map_or(0, clock::milliseconds);
         let ran = result.as_ref().ok();
         let times = Times {
@@ -320,6 +324,7 @@ impl<'a> Job<'a> {
             ending,
             &times,
             meter,
+            logs,
         );
         let written = serde_json::to_vec(&outcome)
             .map_err(|error| error.to_string())

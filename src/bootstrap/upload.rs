@@ -11,7 +11,7 @@ use std::{
 
 use model::{
     layout::{self, LogSource, Stream},
-    spec::TaskSpec,
+    spec::{LogSizes, TaskSpec},
 };
 
 use crate::{console::Console, log::Log, s3::Patience, s3_error::S3Error, store::Store};
@@ -69,14 +69,15 @@ impl Uploader {
         let _ = self.orders.send(());
     }
 
-    /// Uploads the rest.
-    pub(crate) fn finish(self) -> Result<(), S3Error> {
+    /// Uploads the rest. Tells how long the logs are in the datastore, unless that is not certain.
+    pub(crate) fn finish(self) -> Result<Option<LogSizes>, S3Error> {
         drop(self.orders);
-        match self.thread.join() {
-            Ok(mut uploads) => uploads.upload(),
-            // Its panic has been reported.
-            Err(_) => Ok(()),
-        }
+        // Its panic has been reported.
+        let Ok(mut uploads) = self.thread.join() else {
+            return Ok(None);
+        };
+        uploads.upload()?;
+        Ok(uploads.sizes())
     }
 }
 
@@ -114,6 +115,20 @@ impl Uploads {
             }
         }
         result
+    }
+
+    fn sizes(&self) -> Option<LogSizes> {
+        let size = |stream| {
+            let place = self
+                .logs
+                .iter()
+                .position(|(log, _)| log.stream() == stream)?;
+            self.uploaded[place]
+        };
+        Some(LogSizes {
+            stdout: size(Stream::Stdout)?,
+            stderr: size(Stream::Stderr)?,
+        })
     }
 }
 

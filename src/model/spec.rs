@@ -131,6 +131,18 @@ pub struct TaskOutcome {
     pub usage: Usage,
     /// SHA-256 of `<attempt>.data.json` at the end, if there was one.
     pub data_json_sha256: Option<String>,
+    /// How long the task's own logs are in the datastore; none when that is not certain.
+    #[serde(default)]
+    pub logs: Option<LogSizes>,
+}
+
+/// Bytes of the two logs of a task. An empty one need not be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSizes {
+    /// Of `task_stdout.log`.
+    pub stdout: u64,
+    /// Of `task_stderr.log`.
+    pub stderr: u64,
 }
 
 /// How a task ended.

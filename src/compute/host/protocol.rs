@@ -7,7 +7,7 @@ use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath};
 use serde::{Deserialize, Serialize};
 
 /// Version of the protocol spoken here.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// A message is at most this long, in bytes.
 pub const MAX_MESSAGE: usize = 64 << 20;
@@ -70,6 +70,18 @@ pub struct Prepared {
     pub cwd: String,
     /// Where the attempt belongs.
     pub place: PreparedPlace,
+    /// What has to be in the datastore before the attempt starts.
+    #[serde(default)]
+    pub writes: Vec<Write>,
+}
+
+/// An object that upstream's launcher would have written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Write {
+    /// Below the datastore's root.
+    pub key: String,
+    /// Its content.
+    pub body: String,
 }
 
 /// A difference between two environments.

@@ -10,7 +10,7 @@ use std::{
 
 use compute::host::{
     Host, HostError, HostEvents,
-    protocol::{FinishOutcome, Prepare, PreparedPlace},
+    protocol::{FinishOutcome, PROTOCOL_VERSION, Prepare, PreparedPlace, Write},
 };
 use model::{Attempt, StepName, TaskKey};
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ fn question(task: u32, step: &StepName) -> Prepare<'_> {
 #[tokio::test]
 async fn questions_find_their_answers() {
     let (mut scripted, fd) = pair();
-    scripted.greet(1);
+    scripted.greet(PROTOCOL_VERSION);
     let (host, session, mut events) = Host::connect(fd).await.unwrap();
     assert_eq!(session.plan.flow.as_str(), "F");
 
@@ -88,7 +88,7 @@ async fn questions_find_their_answers() {
         assert_eq!((&one["task"], &two["task"]), (&json!(4), &json!(5)));
         scripted.say(&json!({"type": "prepared", "id": one["id"], "task_id": "9",
             "argv": ["true"], "env": {"set": {}, "unset": []}, "cwd": "/",
-            "place": {"kind": "local"}}));
+            "place": {"kind": "local"}, "writes": [{"key": "F/1/a/9/0.attempt.json", "body": "{}"}]}));
         scripted.say(&json!({"type": "refused", "id": two["id"], "error": "no", "traceback": ""}));
         scripted.say(&json!({"type": "signal", "signo": 15}));
         scripted
@@ -96,6 +96,8 @@ async fn questions_find_their_answers() {
     let prepared = first.await.unwrap();
     assert_eq!(prepared.task_id.as_str(), "9");
     assert!(matches!(prepared.place, PreparedPlace::Local));
+    let (key, body) = ("F/1/a/9/0.attempt.json".to_owned(), "{}".to_owned());
+    assert_eq!(prepared.writes, [Write { key, body }]);
     assert!(matches!(second.await, Err(HostError::Refused { error, .. }) if error == "no"));
     let mut scripted = script.await.unwrap();
     assert!(matches!(events.recv().await, Some(HostEvents::Signal(15))));
@@ -115,7 +117,7 @@ async fn questions_find_their_answers() {
 #[tokio::test]
 async fn an_open_question_fails_when_the_host_goes() {
     let (mut scripted, fd) = pair();
-    scripted.greet(1);
+    scripted.greet(PROTOCOL_VERSION);
     let (host, _, _events) = Host::connect(fd).await.unwrap();
     let step = StepName::new("start").unwrap();
     let answer = host.prepare(question(1, &step));

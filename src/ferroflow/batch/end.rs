@@ -9,7 +9,7 @@ use model::{
     Transition,
     batch::{EndKind, JobDetail, JobEnd, JobId, JobStatus},
     layout,
-    spec::{self, Claim, Stopped, TaskOutcome},
+    spec::{self, Claim, LogSizes, Stopped, TaskOutcome},
 };
 use scheduler::{FailureClass, Outcome};
 use uuid::Uuid;
@@ -60,19 +60,30 @@ pub(super) async fn news(shared: &Shared, recorded: &Recorded) -> Option<News> {
     })
 }
 
-/// Judges an attempt. Called after Batch reported the job terminal, or when the datastore says
-/// all there is to say.
+/// Judges an attempt, and tells how long its logs are, if it says so. Called after Batch reported
+/// the job terminal, or when the datastore says all there is to say.
 pub(super) async fn judge(
     shared: &Shared,
     recorded: &Recorded,
     job: &JobId,
     detail: Option<&JobDetail>,
-) -> anyhow::Result<Verdict> {
+) -> anyhow::Result<(Verdict, Option<LogSizes>)> {
     let terminal = detail.filter(|detail| detail.status.is_terminal());
     let end = terminal.map_or(JobEnd::unseen(), JobEnd::of);
     if let Some(outcome) = outcome(shared, recorded).await? {
-        return judge_outcome(shared, recorded, &outcome, &end).await;
+        let verdict = judge_outcome(shared, recorded, &outcome, &end).await?;
+        return Ok((verdict, outcome.logs));
     }
+    let verdict = judge_without_outcome(shared, recorded, job, (terminal, &end)).await?;
+    Ok((verdict, None))
+}
+
+async fn judge_without_outcome(
+    shared: &Shared,
+    recorded: &Recorded,
+    job: &JobId,
+    (terminal, end): (Option<&JobDetail>, &JobEnd),
+) -> anyhow::Result<Verdict> {
     // The container may have been lost after its task had succeeded.
     if let TaskResult::Succeeded(transition) = result(shared, recorded).await? {
         return Ok(Verdict::Over(succeeded(transition)));
@@ -81,8 +92,8 @@ pub(super) async fn judge(
         Some(Claim::Claimed { job: holder, .. }) if holder != job.as_str() => {
             Ok(Verdict::Elsewhere(JobId::new(holder)))
         }
-        Some(Claim::Claimed { .. }) => Ok(Verdict::Over(without_outcome(&end))),
-        Some(Claim::Revoked { .. }) | None => Ok(never_began(recorded, terminal, &end)),
+        Some(Claim::Claimed { .. }) => Ok(Verdict::Over(without_outcome(end))),
+        Some(Claim::Revoked { .. }) | None => Ok(never_began(recorded, terminal, end)),
     }
 }
 

@@ -3,7 +3,10 @@
 use std::{rc::Rc, time::Duration};
 
 use datastore::{AttemptRef, StoreError};
-use model::batch::{JobDetail, JobId, JobStatus};
+use model::{
+    batch::{JobDetail, JobId, JobStatus},
+    spec::LogSizes,
+};
 use scheduler::{FailureClass, Outcome};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -54,15 +57,19 @@ pub(super) async fn follow(
     let mut tail = Tail::default();
     loop {
         let last = watch_job(&shared, &recorded, &job, &mut tail).await;
-        let verdict = shared
+        let judged = shared
             .on_datastore(async || end::judge(&shared, &recorded, &job, last.as_ref()).await)
             .await;
+        let (verdict, logs) = match judged {
+            Ok(judged) => judged,
+            Err(error) => return shared.break_down(error),
+        };
         match verdict {
-            Ok(Verdict::Over(ended)) => {
-                finish(&shared, &recorded, &mut tail, ended).await;
+            Verdict::Over(ended) => {
+                finish(&shared, &recorded, &mut tail, (ended, logs)).await;
                 return;
             }
-            Ok(Verdict::Elsewhere(twin)) => {
+            Verdict::Elsewhere(twin) => {
                 say(
                     &shared,
                     &recorded,
@@ -71,7 +78,7 @@ pub(super) async fn follow(
                 );
                 job = twin;
             }
-            Ok(Verdict::Again { why }) => {
+            Verdict::Again { why } => {
                 say(
                     &shared,
                     &recorded,
@@ -84,7 +91,6 @@ pub(super) async fn follow(
                 let _ = again.send(Pending { launch, number });
                 return;
             }
-            Err(error) => return shared.break_down(error),
         }
     }
 }
@@ -122,9 +128,7 @@ async fn watch_job(
             () = tokio::time::sleep_until(following.next_terminate), if cancel => {
                 following.terminate().await;
             }
-            () = tokio::time::sleep_until(following.next_look) => {
-                following.look(tail, &view).await;
-            }
+            () = wait_until(following.next_look) => following.look(tail).await,
             () = wait_until(following.give_up) => return view.detail,
             () = wait_until(view.absent_since.map(|since| since + ABSENT)) => return None,
         }
@@ -146,7 +150,8 @@ struct Following<'a> {
     said: Option<JobStatus>,
     running_since: Option<Instant>,
     began: Instant,
-    next_look: Instant,
+    /// At the logs; there are none before the job runs.
+    next_look: Option<Instant>,
     next_terminate: Instant,
     give_up: Option<Instant>,
 }
@@ -161,7 +166,7 @@ impl<'a> Following<'a> {
             said: None,
             running_since: None,
             began: now,
-            next_look: now + tail::SHORTEST,
+            next_look: None,
             next_terminate: now,
             give_up: None,
         }
@@ -174,7 +179,9 @@ impl<'a> Following<'a> {
             return;
         }
         if status == JobStatus::Running {
-            self.running_since = Some(Instant::now());
+            let now = Instant::now();
+            self.running_since = Some(now);
+            self.next_look = Some(now + tail::FIRST);
         }
         let text = format!("Task is starting (status {status})...");
         say(self.shared, self.recorded, self.job, &text);
@@ -195,7 +202,9 @@ impl<'a> Following<'a> {
                 // It cannot be read for now.
                 None => return false,
             };
-            self.give_up = Some(Instant::now() + lag);
+            let now = Instant::now();
+            self.give_up = Some(now + lag);
+            self.next_look.get_or_insert(now);
         }
         false
     }
@@ -217,15 +226,14 @@ impl<'a> Following<'a> {
         say(self.shared, self.recorded, self.job, &text);
     }
 
-    async fn look(&mut self, tail: &mut Tail, view: &Seen) {
+    async fn look(&mut self, tail: &mut Tail) {
         let age = self
             .running_since
             .map_or(Duration::ZERO, |since| since.elapsed());
-        let started = self.running_since.is_some() || view.outcome;
-        if started && let Err(error) = read_logs(self.shared, self.recorded, tail).await {
+        if let Err(error) = read_logs(self.shared, self.recorded, tail).await {
             self.shared.troubles.datastore.failed(&error);
         }
-        self.next_look = Instant::now() + tail.delay(age);
+        self.next_look = Some(Instant::now() + tail.delay(age));
     }
 }
 
@@ -265,12 +273,18 @@ fn tell_lines(
 }
 
 /// The last words of the task, its metadata, and then its end.
-async fn finish(shared: &Shared, recorded: &Recorded, tail: &mut Tail, ended: Ended) {
+async fn finish(
+    shared: &Shared,
+    recorded: &Recorded,
+    tail: &mut Tail,
+    (ended, logs): (Ended, Option<LogSizes>),
+) {
     let launch = &recorded.pending.launch;
     let missed = |what: &str, error: &anyhow::Error| {
         let text = format!("The task's {what} could not be fetched: {error:#}.");
         shared.tell(launch.task, launch.attempt, What::Said(text));
     };
+    tail.ends_at(logs);
     let read_on = async || Ok(read_logs(shared, recorded, tail).await?);
     if let Err(error) = read_to_the_end(shared, read_on).await {
         missed("last lines", &error);

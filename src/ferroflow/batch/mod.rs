@@ -214,6 +214,7 @@ impl Batch {
             plan: Arc::clone(&plan),
             troubles: troubles.clone(),
             events: events.clone(),
+            cancelled: cancelled.clone(),
         };
         let watcher = Watcher::start(rounds);
         let shared = Rc::new(Shared {

@@ -4,11 +4,14 @@
 use std::time::Duration;
 
 use datastore::{AttemptRef, ObjectStore, StoreError, logs};
-use model::layout::Stream;
+use model::{layout::Stream, spec::LogSizes};
+
+/// From the moment that the job is known to run to the first look: Python takes as long to start.
+pub(super) const FIRST: Duration = Duration::from_secs(1);
 
 /// The shortest and the longest pause between two looks, as upstream's `update_delay`
 /// (metaflow/mflog/__init__.py).
-pub(super) const SHORTEST: Duration = Duration::from_millis(500);
+const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Each look that finds nothing doubles the pause, so many times: a silent task is heard within
@@ -40,6 +43,8 @@ pub(super) struct Tail {
 struct Position {
     read: u64,
     partial: Vec<u8>,
+    /// Where the log ends, once that is known.
+    end: Option<u64>,
 }
 
 impl Tail {
@@ -69,6 +74,12 @@ impl Tail {
         let is_silent = lines.iter().all(|(_, found)| found.is_empty());
         self.silent_looks = if is_silent { self.silent_looks + 1 } else { 0 };
         (lines, more)
+    }
+
+    /// Says where the logs end: what has been read to there is not asked for again.
+    pub(super) fn ends_at(&mut self, sizes: Option<LogSizes>) {
+        self.stdout.end = sizes.map(|sizes| sizes.stdout);
+        self.stderr.end = sizes.map(|sizes| sizes.stderr);
     }
 
     /// How long to wait before the next look at the logs of a task that has run for `age`: often
@@ -101,6 +112,9 @@ impl Position {
         at: AttemptRef<'_>,
         stream: Stream,
     ) -> Result<(Vec<Vec<u8>>, bool), StoreError> {
+        if self.end.is_some_and(|end| end <= self.read) {
+            return Ok((Vec::new(), false));
+        }
         let new = logs::read_task_log(store, at, stream, self.read, LOOK_BYTES).await?;
         let new = new.unwrap_or_default();
         let filled = new.len() as u64 >= LOOK_BYTES;

@@ -2,7 +2,7 @@
 //! are looked for in the datastore, where they are written before Batch knows of the end.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
     rc::Rc,
     sync::Arc,
@@ -38,6 +38,13 @@ const MAX_LOOKS: usize = 32;
 /// outcome, unless what Batch shows is old.
 const EVERYWHERE: usize = 15;
 
+/// Of the jobs that wait, so many are asked for in each round, those that have waited longest: queues
+/// are more or less first in, first out. A job is some 6 KB in an answer.
+const FIRST_IN_LINE: usize = 8;
+
+/// In one of so many rounds all jobs are asked for that wait.
+const WHOLE_LINE: usize = 5;
+
 /// DescribeJobs serves this many ids (AWS Batch API reference, DescribeJobs).
 const IDS_PER_CALL: usize = 100;
 
@@ -65,6 +72,8 @@ pub(super) struct OutcomePlace {
 #[derive(Debug)]
 struct Entry {
     place: OutcomePlace,
+    /// How many were watched before it.
+    number: u64,
     seen: watch::Sender<Seen>,
 }
 
@@ -74,6 +83,7 @@ type Registry = Rc<RefCell<HashMap<JobId, Entry>>>;
 #[derive(Debug, Clone)]
 pub(super) struct Watcher {
     registry: Registry,
+    watched: Rc<Cell<u64>>,
 }
 
 impl Watcher {
@@ -85,15 +95,23 @@ impl Watcher {
         let of_batch = Rc::clone(&rounds).describe_on_and_on(Rc::clone(&registry));
         tokio::task::spawn_local(of_batch);
         tokio::task::spawn_local(rounds.look_on_and_on(Rc::clone(&registry)));
-        Self { registry }
+        Self {
+            registry,
+            watched: Rc::default(),
+        }
     }
 
     /// Begins to watch a job. It is forgotten when the receiver is dropped.
     pub(super) fn watch(&self, job: JobId, place: OutcomePlace) -> watch::Receiver<Seen> {
         let (seen, receiver) = watch::channel(Seen::default());
-        self.registry
-            .borrow_mut()
-            .insert(job, Entry { place, seen });
+        let number = self.watched.get();
+        self.watched.set(number + 1);
+        let entry = Entry {
+            place,
+            number,
+            seen,
+        };
+        self.registry.borrow_mut().insert(job, entry);
         receiver
     }
 }
@@ -105,16 +123,22 @@ pub(super) struct Rounds {
     pub(super) plan: Arc<Plan>,
     pub(super) troubles: Troubles,
     pub(super) events: mpsc::UnboundedSender<BatchEvent>,
+    pub(super) cancelled: watch::Receiver<bool>,
 }
 
 impl Rounds {
     async fn describe_on_and_on(self: Rc<Self>, registry: Registry) {
-        loop {
+        for round in 0_usize.. {
             let began = Instant::now();
             registry
                 .borrow_mut()
                 .retain(|_, entry| !entry.seen.is_closed());
-            let ids: Vec<JobId> = registry.borrow().keys().cloned().collect();
+            // Those of a cancelled run end while they wait.
+            let all = round.is_multiple_of(WHOLE_LINE) || *self.cancelled.borrow();
+            let ids = to_describe(
+                &registry.borrow(),
+                if all { usize::MAX } else { FIRST_IN_LINE },
+            );
             let calls = ids.len().div_ceil(IDS_PER_CALL);
             if !ids.is_empty() {
                 self.describe(&registry, &ids).await;
@@ -170,7 +194,8 @@ impl Rounds {
             let began = Instant::now();
             let mut open = open_places(&registry);
             if !round.is_multiple_of(EVERYWHERE) {
-                open.retain(|_, id| !waits(&registry, id));
+                let registry = registry.borrow();
+                open.retain(|_, id| !registry.get(id).is_some_and(Entry::waits));
             }
             let found = if open.len() <= MAX_LOOKS {
                 self.heads(open.keys().copied()).await
@@ -246,17 +271,28 @@ impl Rounds {
     }
 }
 
-/// Whether Batch showed the job as not begun when it was last asked.
-fn waits(registry: &Registry, id: &JobId) -> bool {
-    let waiting = |detail: &JobDetail| {
-        matches!(
-            detail.status,
-            JobStatus::Submitted | JobStatus::Pending | JobStatus::Runnable
-        )
-    };
-    let registry = registry.borrow();
-    let seen = registry.get(id).map(|entry| entry.seen.borrow());
-    seen.is_some_and(|seen| seen.detail.as_ref().is_some_and(waiting))
+/// All jobs but those that wait, and so many of these, in the order of their submission.
+fn to_describe(registry: &HashMap<JobId, Entry>, first_in_line: usize) -> Vec<JobId> {
+    let (mut line, mut jobs): (Vec<_>, Vec<_>) =
+        registry.iter().partition(|(_, entry)| entry.waits());
+    if line.len() > first_in_line {
+        line.select_nth_unstable_by_key(first_in_line, |(_, entry)| entry.number);
+        line.truncate(first_in_line);
+    }
+    jobs.append(&mut line);
+    jobs.into_iter().map(|(id, _)| id.clone()).collect()
+}
+
+impl Entry {
+    /// Whether Batch showed the job as not begun when it was last asked.
+    fn waits(&self) -> bool {
+        self.seen.borrow().detail.as_ref().is_some_and(|detail| {
+            matches!(
+                detail.status,
+                JobStatus::Submitted | JobStatus::Pending | JobStatus::Runnable
+            )
+        })
+    }
 }
 
 /// The jobs whose outcome is not known to be there.
@@ -266,4 +302,47 @@ fn open_places(registry: &Registry) -> BTreeMap<OutcomePlace, JobId> {
         .iter()
         .filter(|(_, entry)| !entry.seen.borrow().outcome);
     open.map(|(id, entry)| (entry.place, id.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_line_the_first_are_asked_for() {
+        let mut registry = HashMap::new();
+        let mut add = |id: &str, number, status: Option<&str>| {
+            let detail = status.map(|status| JobDetail {
+                status: status.parse().unwrap(),
+                ..JobDetail::default()
+            });
+            let seen = Seen {
+                detail,
+                ..Seen::default()
+            };
+            let place = OutcomePlace { seq: 1, index: 0 };
+            let seen = watch::channel(seen).0;
+            let entry = Entry {
+                place,
+                number,
+                seen,
+            };
+            registry.insert(JobId::new(id), entry);
+        };
+        add("new", 9, None);
+        add("running", 8, Some("RUNNING"));
+        for number in 0..8 {
+            add(&format!("waits-{number}"), number, Some("RUNNABLE"));
+        }
+        let asked = |first| {
+            let ids = to_describe(&registry, first);
+            let mut ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+            ids.sort();
+            ids
+        };
+        assert_eq!(asked(2), ["new", "running", "waits-0", "waits-1"]);
+        assert_eq!(asked(0), ["new", "running"]);
+        assert_eq!(asked(usize::MAX).len(), 10);
+        assert_eq!(asked(8).len(), 10);
+    }
 }

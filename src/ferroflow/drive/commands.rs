@@ -1,10 +1,13 @@
 //! Launching: from the core's command to the command line that the host prepared.
 
+use std::{rc::Rc, sync::Arc};
+
+use bytes::Bytes;
 use compute::host::{
     HostError,
-    protocol::{FinishOutcome, Prepare, Prepared, PreparedPlace},
+    protocol::{FinishOutcome, Prepare, Prepared, PreparedPlace, Write},
 };
-use datastore::ObjectStore;
+use datastore::{ObjectStore, PutOptions};
 use model::{Attempt, TaskKey, TaskPath};
 use scheduler::{Event, FailureClass, FailureKind, Outcome, RunFailure, RunOutcome};
 
@@ -56,8 +59,16 @@ impl<S: ObjectStore + 'static> Driver<S> {
         };
         let answer = self.host.prepare(question);
         let reports = self.reports.clone();
+        let (store, datastore) = (Arc::clone(&self.store), Rc::clone(&self.datastore));
         tokio::task::spawn_local(async move {
             let answer = answer.await;
+            if let Ok(prepared) = &answer {
+                let write = async || write(&*store, &prepared.writes).await;
+                if let Err(error) = datastore.outlast(|| false, write).await {
+                    let _ = reports.send(Happening::Broken(error));
+                    return;
+                }
+            }
             let _ = reports.send(Happening::Prepared {
                 task,
                 attempt,
@@ -160,4 +171,13 @@ impl<S: ObjectStore + 'static> Driver<S> {
             }
         }
     }
+}
+
+/// What upstream's launcher writes before an attempt starts.
+async fn write<S: ObjectStore>(store: &S, writes: &[Write]) -> anyhow::Result<()> {
+    for Write { key, body } in writes {
+        let body = Bytes::from(body.clone());
+        store.put(key, body, PutOptions::default()).await?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use model::{
     exit_code::container as exit_code,
     layout::Stream,
-    spec::{Claim, Ended, TaskOutcome},
+    spec::{Claim, Ended, LogSizes, TaskOutcome},
 };
 use sha2::{Digest, Sha256};
 
@@ -41,6 +41,12 @@ fn a_task_runs_and_is_recorded() {
     assert_eq!(outcome.oom_kills, 0);
     let digest = hex::encode(Sha256::digest(b"{}"));
     assert_eq!(outcome.data_json_sha256, Some(digest));
+    let size = |stream| fixture.log(stream).len() as u64;
+    let sizes = LogSizes {
+        stdout: size(Stream::Stdout),
+        stderr: size(Stream::Stderr),
+    };
+    assert_eq!(outcome.logs, Some(sizes));
     assert!(usage.claimed_at > 0 && usage.claimed_at <= usage.started_at);
     assert!(usage.started_at <= usage.ended_at);
     assert!(usage.peak_memory > 0 && usage.cpu_seconds >= 0.0);
