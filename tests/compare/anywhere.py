@@ -81,8 +81,8 @@ def _artifacts(artifacts, case):
 def _console(stream):
     stream["run"] = [_text(line) for line in stream["run"] if line != LOCAL_DATASTORE]
     for task in stream["tasks"].values():
-        # With the job in front of a line, what it begins with is not stripped.
-        task["user"] = sorted(line.strip() for line in _lines(task["user"]))
+        # With the job in front of a line, what it begins with is not stripped, and an empty line is the launcher's.
+        task["user"] = sorted(line.strip() for line in _lines(task["user"]) if line.strip())
 
 
 def _lines(lines):

@@ -161,7 +161,8 @@ def cache_key(case, batch):
             if os.path.basename(path) in ("cases.py", "allowed.txt"):
                 continue
             with open(path, "rb") as f:
-                digest.update(path.encode() + f.read())
+                # Of any checkout.
+                digest.update(os.path.relpath(path, os.path.dirname(HERE)).encode() + f.read())
     return "%s-%s" % (case.name, digest.hexdigest()[:24])
 
 

@@ -13,6 +13,7 @@ import sys
 
 import artifact
 import batch_job
+import listings
 from metaflow import Run, Step, Task, namespace
 from metaflow.cards import get_cards
 from metaflow.exception import MetaflowNotFound
@@ -243,6 +244,7 @@ def main():
     parser.add_argument("--origin", help="id of the run that this one resumed")
     parser.add_argument("--origin-view", type=argparse.FileType(), help="file with the view of that run")
     given = parser.parse_args()
+    listings.in_this_process()
     origin_view = json.load(given.origin_view) if given.origin_view else None
     seen = RunView(given.pathspec, given.folder, given.origin, origin_view).view()
     json.dump(seen, sys.stdout, indent=1, sort_keys=True)

@@ -8,6 +8,7 @@ mod package;
 
 use std::{
     ffi::{OsStr, OsString},
+    io::IsTerminal,
     path::Path,
     process::ExitCode,
 };
@@ -80,6 +81,7 @@ fn start_tracing() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }
 

@@ -24,9 +24,10 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// The text with the job in front, as upstream shows what a job says.
+    /// The text with the job in front, as upstream shows what a job says; of an empty line only the job.
     pub(super) fn with_job(&self, text: &str) -> String {
         match self {
+            Self::Batch { job } if text.is_empty() => format!("[{job}]"),
             Self::Batch { job } => format!("[{job}] {text}"),
             Self::Here => text.to_owned(),
         }
