@@ -29,18 +29,16 @@ macro_rules! cases {
 
 cases! { by_both: branch3 catch environment dies_by_sigkill }
 
-cases! { by_ferroflow: config environment_long }
+cases! { by_ferroflow: config environment_long includefile switch tags project mutators loglines }
 
 /// What a normal run of the tests has no time for: with `FERROFLOW_TEST_MOTO=all`.
 mod when_asked_for {
     use super::{by_both, by_ferroflow, is_asked_for_all};
 
-    cases! { both: linear retry }
+    // A task that cannot store its artifacts sends no metadata home, whoever launched it.
+    cases! { both: linear retry unpicklable }
 
-    cases! {
-        ferroflow:
-        foreach100 nested5x5 switch recursion timeout includefile tags namespace project mutators loglines unpicklable
-    }
+    cases! { ferroflow: foreach100 nested5x5 recursion timeout namespace }
 
     fn both(case: &str) {
         if is_asked_for_all(case) {

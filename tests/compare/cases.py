@@ -160,7 +160,7 @@ CASES = [
     one("workers", "run", "--max-workers", "2", batch=None),
     one("fails", exit=1, batch=None),
     resumed("resume_after_branch", "fails", fail={}, mend={"MEND": "1"}),
-    resumed("resume_after_foreach", "fails_in_foreach", fail={}, mend={"MEND": "1"}),
+    resumed("resume_after_foreach", "fails_in_foreach", fail={}, mend={"MEND": "1"}, batch=with_batch()),
     resumed("resume_in_recursion", "recursion", fail={"FAIL_IN_LOOP": "1"}, mend={}),
 ]
 

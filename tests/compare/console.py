@@ -15,7 +15,7 @@ LAUNCHER = re.compile(
     r"|\[KILLED BY ORCHESTRATOR\])$"
 )
 # Told every five minutes (metaflow/runtime.py, PROGRESS_INTERVAL), so of a slow run only.
-PROGRESS = re.compile(r"^<time> (No|\d+) tasks? (is|are) (running|waiting in the queue)\b")
+PROGRESS = re.compile(r"^<time> ((No|\d+) tasks? (is|are) (running|waiting in the queue)\b|(\w+ step has|\d+ steps have) not started)")
 
 
 def view(text, run_view, normalise, in_order=False):
