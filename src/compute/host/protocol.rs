@@ -72,12 +72,12 @@ pub struct Prepared {
     pub place: PreparedPlace,
     /// What has to be in the datastore before the attempt starts.
     #[serde(default)]
-    pub writes: Vec<Write>,
+    pub writes: Vec<DatastoreWrite>,
 }
 
 /// An object that upstream's launcher would have written.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Write {
+pub struct DatastoreWrite {
     /// Below the datastore's root.
     pub key: String,
     /// Its content.

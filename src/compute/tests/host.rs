@@ -10,7 +10,7 @@ use std::{
 
 use compute::host::{
     Host, HostError, HostEvents,
-    protocol::{FinishOutcome, PROTOCOL_VERSION, Prepare, PreparedPlace, Write},
+    protocol::{DatastoreWrite, FinishOutcome, PROTOCOL_VERSION, Prepare, PreparedPlace},
 };
 use model::{Attempt, StepName, TaskKey};
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ async fn questions_find_their_answers() {
     assert_eq!(prepared.task_id.as_str(), "9");
     assert!(matches!(prepared.place, PreparedPlace::Local));
     let (key, body) = ("F/1/a/9/0.attempt.json".to_owned(), "{}".to_owned());
-    assert_eq!(prepared.writes, [Write { key, body }]);
+    assert_eq!(prepared.writes, [DatastoreWrite { key, body }]);
     assert!(matches!(second.await, Err(HostError::Refused { error, .. }) if error == "no"));
     let mut scripted = script.await.unwrap();
     assert!(matches!(events.recv().await, Some(HostEvents::Signal(15))));

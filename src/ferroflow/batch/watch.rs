@@ -308,16 +308,29 @@ fn open_places(registry: &Registry) -> BTreeMap<OutcomePlace, JobId> {
 mod tests {
     use super::*;
 
+    fn detail(id: &str, status: &str) -> JobDetail {
+        JobDetail {
+            id: JobId::new(id),
+            name: String::new(),
+            status: status.parse().unwrap_or_else(|never| match never {}),
+            status_reason: None,
+            container_reason: None,
+            exit_code: None,
+            log_stream: None,
+            is_terminated: false,
+            is_cancelled: false,
+            created_at: None,
+            started_at: None,
+            stopped_at: None,
+        }
+    }
+
     #[test]
     fn of_a_long_line_the_first_are_asked_for() {
         let mut registry = HashMap::new();
         let mut add = |id: &str, number, status: Option<&str>| {
-            let detail = status.map(|status| JobDetail {
-                status: status.parse().unwrap(),
-                ..JobDetail::default()
-            });
             let seen = Seen {
-                detail,
+                detail: status.map(|status| detail(id, status)),
                 ..Seen::default()
             };
             let place = OutcomePlace { seq: 1, index: 0 };

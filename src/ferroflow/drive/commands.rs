@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use bytes::Bytes;
 use compute::host::{
     HostError,
-    protocol::{FinishOutcome, Prepare, Prepared, PreparedPlace, Write},
+    protocol::{DatastoreWrite, FinishOutcome, Prepare, Prepared, PreparedPlace},
 };
 use datastore::{ObjectStore, PutOptions};
 use model::{Attempt, TaskKey, TaskPath};
@@ -174,8 +174,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
 }
 
 /// What upstream's launcher writes before an attempt starts.
-async fn write<S: ObjectStore>(store: &S, writes: &[Write]) -> anyhow::Result<()> {
-    for Write { key, body } in writes {
+async fn write<S: ObjectStore>(store: &S, writes: &[DatastoreWrite]) -> anyhow::Result<()> {
+    for DatastoreWrite { key, body } in writes {
         let body = Bytes::from(body.clone());
         store.put(key, body, PutOptions::default()).await?;
     }
