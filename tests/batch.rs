@@ -44,12 +44,10 @@ const LOCAL_WILL_DO: &[&str] = &[
     "branch3",
     "foreach_values",
     "switch",
-    "retry",
     "config",
     "parameters",
     "mutators",
     "project",
-    "dies_by_sigkill",
 ];
 
 fn compare(against: &str, case: &str) {

@@ -29,7 +29,7 @@ macro_rules! cases {
 
 cases! { by_both: branch3 catch environment dies_by_sigkill }
 
-cases! { by_ferroflow: config environment_long includefile switch tags project mutators loglines }
+cases! { by_ferroflow: config environment_long tags loglines }
 
 /// What a normal run of the tests has no time for: with `FERROFLOW_TEST_MOTO=all`.
 mod when_asked_for {
@@ -38,7 +38,7 @@ mod when_asked_for {
     // A task that cannot store its artifacts sends no metadata home, whoever launched it.
     cases! { both: linear retry unpicklable }
 
-    cases! { ferroflow: foreach100 nested5x5 recursion timeout namespace }
+    cases! { ferroflow: foreach100 nested5x5 switch recursion timeout includefile namespace project mutators }
 
     fn both(case: &str) {
         if is_asked_for_all(case) {

@@ -49,7 +49,7 @@ class _Writes:
     """
 
     def __init__(self, flow_datastore):
-        self._storage = flow_datastore._storage_impl if flow_datastore.TYPE == "s3" else None
+        self._storage = getattr(flow_datastore, "_storage_impl", None) if flow_datastore.TYPE == "s3" else None
         self.taken = []
 
     @contextlib.contextmanager
