@@ -57,8 +57,8 @@ class FlowCase(unittest.TestCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
-            # Whoever runs the tests in the background has made them ignore it.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            # Whoever runs the tests in the background, or by nohup, has made them ignore these.
+            preexec_fn=lambda: [signal.signal(signo, signal.SIG_DFL) for signo in (signal.SIGINT, signal.SIGHUP)],
         )
 
     def run_flow(self, flow, *args, **changes):
