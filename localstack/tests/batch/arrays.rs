@@ -11,13 +11,19 @@ fn child(id: &str, index: u32) -> String {
 #[tokio::test]
 async fn children_know_their_index_and_the_parent_counts_them() {
     let stack = Stack::new();
-    stack.define("job", "echo $AWS_BATCH_JOB_ARRAY_INDEX $AWS_BATCH_JOB_ID; test $AWS_BATCH_JOB_ARRAY_INDEX != 1").await;
+    let seen = stack.path("seen");
+    let script = format!(
+        "until [ -e '{}' ]; do sleep 0.02; done; echo $AWS_BATCH_JOB_ARRAY_INDEX $AWS_BATCH_JOB_ID; test $AWS_BATCH_JOB_ARRAY_INDEX != 1",
+        seen.display()
+    );
+    stack.define("job", &script).await;
     let id = stack
         .submit("job", json!({"arrayProperties": {"size": 3}}))
         .await;
     let parent = stack.until(&id, |job| job["status"] != "SUBMITTED").await;
     assert_eq!(parent["status"], "PENDING");
     assert_eq!(parent["arrayProperties"]["size"], 3);
+    std::fs::write(&seen, "").expect("the children can be let go");
     let parent = stack.ended(&id).await;
     assert_eq!(
         (&parent["status"], &parent["statusReason"]),
