@@ -2,7 +2,7 @@
 //! are looked for in the datastore, where they are written before Batch knows of the end.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::{BTreeMap, HashMap},
     rc::Rc,
     sync::Arc,
@@ -72,8 +72,6 @@ pub(super) struct OutcomePlace {
 #[derive(Debug)]
 struct Entry {
     place: OutcomePlace,
-    /// How many were watched before it.
-    number: u64,
     seen: watch::Sender<Seen>,
 }
 
@@ -83,7 +81,6 @@ type Registry = Rc<RefCell<HashMap<JobId, Entry>>>;
 #[derive(Debug, Clone)]
 pub(super) struct Watcher {
     registry: Registry,
-    watched: Rc<Cell<u64>>,
 }
 
 impl Watcher {
@@ -95,23 +92,15 @@ impl Watcher {
         let of_batch = Rc::clone(&rounds).describe_on_and_on(Rc::clone(&registry));
         tokio::task::spawn_local(of_batch);
         tokio::task::spawn_local(rounds.look_on_and_on(Rc::clone(&registry)));
-        Self {
-            registry,
-            watched: Rc::default(),
-        }
+        Self { registry }
     }
 
     /// Begins to watch a job. It is forgotten when the receiver is dropped.
     pub(super) fn watch(&self, job: JobId, place: OutcomePlace) -> watch::Receiver<Seen> {
         let (seen, receiver) = watch::channel(Seen::default());
-        let number = self.watched.get();
-        self.watched.set(number + 1);
-        let entry = Entry {
-            place,
-            number,
-            seen,
-        };
-        self.registry.borrow_mut().insert(job, entry);
+        self.registry
+            .borrow_mut()
+            .insert(job, Entry { place, seen });
         receiver
     }
 }
@@ -276,7 +265,7 @@ fn to_describe(registry: &HashMap<JobId, Entry>, first_in_line: usize) -> Vec<Jo
     let (mut line, mut jobs): (Vec<_>, Vec<_>) =
         registry.iter().partition(|(_, entry)| entry.waits());
     if line.len() > first_in_line {
-        line.select_nth_unstable_by_key(first_in_line, |(_, entry)| entry.number);
+        line.select_nth_unstable_by_key(first_in_line, |(_, entry)| entry.place);
         line.truncate(first_in_line);
     }
     jobs.append(&mut line);
@@ -328,24 +317,19 @@ mod tests {
     #[test]
     fn of_a_long_line_the_first_are_asked_for() {
         let mut registry = HashMap::new();
-        let mut add = |id: &str, number, status: Option<&str>| {
+        let mut add = |id: &str, seq, status: Option<&str>| {
             let seen = Seen {
                 detail: status.map(|status| detail(id, status)),
                 ..Seen::default()
             };
-            let place = OutcomePlace { seq: 1, index: 0 };
+            let place = OutcomePlace { seq, index: 0 };
             let seen = watch::channel(seen).0;
-            let entry = Entry {
-                place,
-                number,
-                seen,
-            };
-            registry.insert(JobId::new(id), entry);
+            registry.insert(JobId::new(id), Entry { place, seen });
         };
         add("new", 9, None);
         add("running", 8, Some("RUNNING"));
-        for number in 0..8 {
-            add(&format!("waits-{number}"), number, Some("RUNNABLE"));
+        for seq in 0..8 {
+            add(&format!("waits-{seq}"), seq, Some("RUNNABLE"));
         }
         let asked = |first| {
             let ids = to_describe(&registry, first);
