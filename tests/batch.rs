@@ -72,6 +72,7 @@ fn run_pair(stack: &Stack, args: &[&str]) -> (bool, String) {
         .args(args)
         .envs(stack.environment())
         .env("FERROFLOW_TEST_PLACE", "stack")
+        .env("FERROFLOW_TEST_STACK", stack.folder())
         .env("FERROFLOW_BIN", harness::FERROFLOW)
         .stdin(std::process::Stdio::null())
         .output()

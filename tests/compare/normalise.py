@@ -1,5 +1,6 @@
 """What differs from run to run in a text: run ids, task ids, folders, process ids, times, addresses."""
 
+import os
 import re
 
 GENERAL = [
@@ -39,11 +40,17 @@ def in_one_wording(lines):
     return seen
 
 
+def of_the_place():
+    """The embedded stack's folder and address: a kept run of upstream was made on another stack."""
+    folder, endpoint = os.environ.get("FERROFLOW_TEST_STACK"), os.environ.get("AWS_ENDPOINT_URL")
+    return [(text, name) for text, name in ((folder, "<stack>"), (endpoint, "<endpoint>")) if text]
+
+
 class Normaliser:
     """Texts of one run, and of the run that it resumes."""
 
     def __init__(self, run_id, folder=None, origin=None, origin_view=None):
-        self._literal = [(run_id, "<run>")]
+        self._literal = [(run_id, "<run>"), *of_the_place()]
         if origin:
             self._literal.append((origin, "<origin>"))
         if folder:
