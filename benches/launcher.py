@@ -12,16 +12,18 @@ upstream has one Python process for each task instead.
 The flow's folder is in memory (/dev/shm) where that is possible: on the disk on which the jobs make and remove their
 folders, the kernel charges the launcher for the search of a free inode.
 
-`trivial` imports nothing. `heavy` imports pandas and has 50 MB of modules beside it, which the code package takes along.
+`trivial` imports nothing. `heavy` imports pandas and has 50 MB beside it, which the code package takes along.
 """
 
 import argparse
 import json
 import os
+import pathlib
 import random
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 
@@ -158,18 +160,27 @@ def write_flow(folder, flow, options):
 
 
 def write_tree(root):
-    """Comments of words, a third of the files of noise."""
+    """Python's own sources and, a third of the files, noise, as data among sources is."""
     chance = random.Random(1)
     os.mkdir(root)
-    words = " ".join("%x" % chance.randrange(1 << 20) for _ in range(3 * TREE_BYTES // 5))
+    sources = python_sources(2 * TREE_FILES * TREE_BYTES // 3)
     for i in range(TREE_FILES):
         if i % 3:
-            start = chance.randrange(len(words) - TREE_BYTES)
-            text = words[start : start + TREE_BYTES]
+            content = sources[(i - i // 3 - 1) * TREE_BYTES :][:TREE_BYTES]
         else:
-            text = chance.getrandbits(4 * TREE_BYTES).to_bytes(TREE_BYTES // 2, "little").hex()
-        with open(os.path.join(root, "module_%03d.py" % i), "w") as file:
-            file.writelines("# %s\n" % text[at : at + 97] for at in range(0, TREE_BYTES, 100))
+            content = chance.getrandbits(8 * TREE_BYTES).to_bytes(TREE_BYTES, "little")
+        with open(os.path.join(root, "module_%03d.py" % i), "wb") as file:
+            file.write(content)
+
+
+def python_sources(size):
+    """At least `size` bytes of the standard library, from its beginning again where it is smaller."""
+    found, total = [], 0
+    for path in sorted(pathlib.Path(sysconfig.get_path("stdlib")).rglob("*.py")):
+        if "site-packages" not in path.parts:
+            found.append(path.read_bytes())
+            total += len(found[-1])
+    return b"".join(found) * (size // total + 2)
 
 
 class Watched:

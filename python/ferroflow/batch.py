@@ -4,6 +4,7 @@
 `BatchCommand`. Whatever cannot be expressed there is `Inexpressible`: such a step goes through upstream's own process.
 """
 
+import functools
 import os
 import re
 import shlex
@@ -257,6 +258,7 @@ def _changed_variables(env):
     return None
 
 
+@functools.lru_cache(maxsize=1000)
 def _through_bash_c(command):
     """What is left of `command` in `shlex.split('bash -c "%s"' % …)`, the way of all of upstream's commands.
 

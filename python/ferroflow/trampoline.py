@@ -8,6 +8,8 @@ import contextlib
 import inspect
 from types import SimpleNamespace
 
+from .step_options import StepOptions
+
 
 class Refused(BaseException):
     """Upstream would not submit; `error` says why. No `Exception`, because `batch step` catches those."""
@@ -40,16 +42,16 @@ class Trampoline:
         self._state = _State(context.obj, runtime, self._environment)
         self._batch = _batch_without_aws(batch, region)
         self._top = {}
+        self._step_options = StepOptions(batch_cli.step, self._prefix("_BATCH_STEP"))
 
     def submit(self, top_args, step_args):
         """The call of SubmitJob that these arguments end in, and how its command line came about."""
         top = self._parse_top(tuple(top_args))
-        step = self._module.step
-        given = step.make_context("step", list(step_args), auto_envvar_prefix=self._prefix("_BATCH_STEP")).params
+        given = self._step_options.parse(step_args[0], step_args)
         util = _UtilThatRemembers(self._module.util)
         job = self._run(top, given, util)
         return SimpleNamespace(
-            options={_option_name(param): given.get(param.name) for param in step.params},
+            options={_option_name(param): given.get(param.name) for param in self._module.step.params},
             executable=self._environment.last_executable,
             top_words=util.lists[0],
             step_words=util.lists[1],

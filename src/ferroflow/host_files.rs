@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/probe.py",
     "ferroflow/protocol.py",
     "ferroflow/signals.py",
+    "ferroflow/step_options.py",
     "ferroflow/trampoline.py",
     "metaflow_extensions/ferroflow/toplevel/hook.py",
     "metaflow_extensions/ferroflow/toplevel/mfextinit_ferroflow.py",
