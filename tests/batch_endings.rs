@@ -156,6 +156,38 @@ fn upstream_lists_our_jobs_and_kills_them() {
     run.ends_with_its_jobs().exited(1);
 }
 
+/// More than can be told within the patience that there is with one job; some are still to be submitted.
+#[test]
+fn ctrl_c_ends_a_wide_foreach() {
+    const WIDTH: &str = "150";
+    let lab = Lab::new("blocks.py");
+    let stack = Stack::start(&[]);
+    let shared = lab.path().join("shared");
+    let vars = format!(
+        "environment:vars={{\"TEST_SHARED\": \"{}\", \"WIDTH\": \"{WIDTH}\"}}",
+        shared.display()
+    );
+    let mut args = vec!["run", "--with", "batch", "--with", &vars];
+    args.extend(["--max-workers", WIDTH, "--max-num-splits", WIDTH]);
+    args.extend(["--run-id-file", "run-id"]);
+    let mut command = lab.command(Launcher::Ferroflow, &args);
+    command.envs(stack.environment());
+    let running = lab.start(lab.through("env", &["--default-signal"], &command));
+    wait_for("most jobs to be submitted", || {
+        assert!(alive(running.pid()), "{}", running.output());
+        lab.path().join("run-id").exists() && stack.jobs(&run_id(&lab)).len() > 100
+    });
+    running.signal_group(Signal::SIGINT);
+    let finished = running.wait();
+    let states = stack.jobs(&run_id(&lab));
+    let left: Vec<_> = states
+        .values()
+        .filter(|state| !["SUCCEEDED", "FAILED"].contains(&state.as_str()))
+        .collect();
+    assert!(left.is_empty(), "{left:?}\n{}", finished.all());
+    finished.exited(1).says("Workflow interrupted.");
+}
+
 /// The splits that wait for a worker are not submitted once others were killed.
 #[test]
 fn upstreams_kill_ends_the_run() {

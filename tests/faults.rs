@@ -179,6 +179,23 @@ fn the_reply_is_lost_and_jobs_cannot_be_listed() {
     run.ran_each_task_once(&[("0.0", "claimed")]);
 }
 
+/// For longer than the client tries by itself.
+#[test]
+fn queues_cannot_be_described_for_a_while() {
+    let fault = json!({"refuse": {"status": 503, "code": "ServiceUnavailable"}});
+    let run = Run::with(&[json!({"operation": "DescribeJobQueues", "times": 8, "fault": fault})]);
+    run.ran_each_task_once(&[("0.0", "claimed")]);
+}
+
+/// By a proxy on the way, say. Jobs are not ended for that.
+#[test]
+fn jobs_may_not_be_described_in_between() {
+    let fault = json!({"refuse": {"status": 403, "code": "AccessDeniedException"}});
+    let rule = json!({"operation": "DescribeJobs", "nth": 3, "times": 2, "fault": fault});
+    let run = Run::with(&[rule]);
+    run.ran_each_task_once(&[("0.0", "claimed")]);
+}
+
 #[test]
 fn a_submission_is_refused_after_it_was_carried_out() {
     let fault = json!({"refuse_after_effect": {"status": 500, "code": "ServerException"}});

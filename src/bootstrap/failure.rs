@@ -4,7 +4,7 @@ use std::{error::Error, io};
 
 use crate::{
     files::FileError, install::InstallError, package::PackageError, process::Ending,
-    work_dir::WorkDirError,
+    s3_error::S3Error, work_dir::WorkDirError,
 };
 
 /// Something failed after the claim and before user code.
@@ -57,7 +57,11 @@ impl Failure {
     /// Whether the same launch may well succeed a little later.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Package(PackageError::Download { source, .. }) => source.is_passing(),
+            Self::Package(PackageError::Download { source, .. }) => {
+                source.is_passing() || matches!(**source, S3Error::Interrupted)
+            }
+            // Whoever cancels the job says so as its status reason; else its host goes away.
+            Self::Interrupted => true,
             _ => false,
         }
     }

@@ -75,6 +75,17 @@ pub enum LocalMetadataError {
     },
 }
 
+impl LocalMetadataError {
+    /// Whether the same request may well work a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Blob(CasError::Store(error)) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
 /// Merges the metadata that an attempt left behind into `local_root`, a `.metaflow` folder. False if it left none, as
 /// an attempt that was killed does.
 pub async fn merge<S: ObjectStore>(

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws::batch::BatchError;
-use datastore::{StoreError, TaskResultError};
+use aws::batch::{BatchError, QueueError};
+use datastore::{StoreError, TaskResultError, local_metadata::LocalMetadataError};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -68,6 +68,11 @@ impl Trouble {
         }
     }
 
+    /// Whether the last request failed.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.lasting.get()
+    }
+
     /// A request was answered.
     pub(crate) fn worked(&self) {
         if self.lasting.replace(false) && self.said.get().is_some() {
@@ -105,9 +110,14 @@ fn is_transient(error: &anyhow::Error) -> bool {
         let store = cause.downcast_ref::<StoreError>();
         let result = cause.downcast_ref::<TaskResultError>();
         let batch = cause.downcast_ref::<BatchError>();
+        // Their transparent variants hide the error inside from the chain.
+        let queue = cause.downcast_ref::<QueueError>();
+        let metadata = cause.downcast_ref::<LocalMetadataError>();
         store.is_some_and(StoreError::is_transient)
             || result.is_some_and(TaskResultError::is_transient)
             || batch.is_some_and(BatchError::is_transient)
+            || queue.is_some_and(QueueError::is_transient)
+            || metadata.is_some_and(LocalMetadataError::is_transient)
     })
 }
 

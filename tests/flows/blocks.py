@@ -1,4 +1,5 @@
-"""Two tasks that wait until a test lets them go or ends them; each leaves its process id in a shared folder."""
+"""Tasks, two or as many as WIDTH says, that wait until a test lets them go or ends them; each leaves its process id in a
+shared folder."""
 
 import os
 import signal
@@ -13,7 +14,7 @@ DEADLINE = 120
 class BlocksFlow(FlowSpec):
     @step
     def start(self):
-        self.items = [0, 1]
+        self.items = list(range(int(os.environ.get("WIDTH", "2"))))
         self.next(self.block, foreach="items")
 
     @step

@@ -48,6 +48,14 @@ pub enum QueueError {
     Call(#[from] BatchError),
 }
 
+impl QueueError {
+    /// Whether the same question may well be answered a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Call(error) if error.is_transient())
+    }
+}
+
 impl Client {
     /// The queue of this name or ARN; without one, the first that is enabled and valid. Asked
     /// once per client and name.

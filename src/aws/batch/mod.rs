@@ -1,7 +1,7 @@
 //! AWS Batch: one file per API action, all behind [`Client`].
 //!
-//! Each action has its own token bucket (`rate.rs`). Reads and TerminateJob are tried again when
-//! that may help; SubmitJob never is, because a lost reply may have made a job.
+//! Each action has its own token bucket (`rate.rs`). Reads are tried again when that may help; SubmitJob never is, because
+//! a lost reply may have made a job, and TerminateJob by its caller, who does so until the job has ended.
 
 mod client;
 mod describe_jobs;

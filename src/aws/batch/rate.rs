@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 const SUBMIT: f64 = 20.0;
 const DESCRIBE: f64 = 5.0;
 const LIST: f64 = 2.0;
-const TERMINATE: f64 = 5.0;
+const TERMINATE: f64 = 10.0;
 /// Queues, compute environments and definitions: a few calls at the beginning of a run.
 const SETUP: f64 = 5.0;
 const ALL: f64 = 25.0;
@@ -103,7 +103,12 @@ impl Bucket {
             Duration::from_secs_f64((-state.tokens / state.rate).max(0.0))
         };
         if !wait.is_zero() {
+            let mut place = PlaceInLine {
+                bucket: self,
+                served: false,
+            };
             sleep(wait).await;
+            place.served = true;
         }
     }
 
@@ -123,6 +128,20 @@ impl Bucket {
     #[cfg(test)]
     fn rate(&self) -> f64 {
         self.refilled().rate
+    }
+}
+
+/// Given back by a caller who will not wait any longer, so that nobody waits for a call that is never made.
+struct PlaceInLine<'a> {
+    bucket: &'a Bucket,
+    served: bool,
+}
+
+impl Drop for PlaceInLine<'_> {
+    fn drop(&mut self) {
+        if !self.served {
+            self.bucket.refilled().tokens += 1.0;
+        }
     }
 }
 
@@ -146,6 +165,18 @@ mod tests {
         assert!(seconds_for(&bucket, 5).await < 0.01);
         let spaced = seconds_for(&bucket, 10).await;
         assert!((1.9..2.1).contains(&spaced), "{spaced}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_the_line_lets_the_others_go_on() {
+        let bucket = Bucket::new(5.0);
+        seconds_for(&bucket, 5).await;
+        for _ in 0..100 {
+            let impatient = tokio::time::timeout(Duration::from_millis(1), bucket.take());
+            assert!(impatient.await.is_err());
+        }
+        let one = seconds_for(&bucket, 1).await;
+        assert!(one < 0.3, "{one}");
     }
 
     #[tokio::test(start_paused = true)]

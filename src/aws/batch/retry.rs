@@ -58,6 +58,16 @@ impl Client {
         call: &impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, BatchError> {
         self.limits.admit(bucket).await;
+        self.single(action, bucket, call).await
+    }
+
+    /// Makes a call that has been admitted.
+    pub(super) async fn single<T>(
+        &self,
+        action: &'static str,
+        bucket: &Bucket,
+        call: &impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, BatchError> {
         let result = call()
             .await
             .map_err(|failure| BatchError::new(action, failure));

@@ -27,9 +27,13 @@ pub enum SubmitError {
 }
 
 impl Client {
-    /// Submits a job, once.
-    pub async fn submit_job(&self, request: &JobRequest) -> Result<JobId, SubmitError> {
+    /// Waits until a job may be submitted. Whoever has lost interest meanwhile just stops waiting.
+    pub async fn may_submit(&self) {
         self.limits.admit(&self.limits.submit).await;
+    }
+
+    /// Submits a job, once, and at once: see [`Client::may_submit`].
+    pub async fn submit_job(&self, request: &JobRequest) -> Result<JobId, SubmitError> {
         let (share, priority) = match &request.share {
             Some(share) => (Some(share.identifier.clone()), share.priority),
             None => (None, None),

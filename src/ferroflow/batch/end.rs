@@ -27,6 +27,8 @@ pub(super) enum Verdict {
     Elsewhere(JobId),
     /// Nothing of it can ever start any more: the same attempt may be submitted again.
     Again { why: String },
+    /// It has begun, and nobody says that it has ended.
+    Unseen,
 }
 
 /// What the outcome in the datastore says, before Batch has said anything.
@@ -91,6 +93,10 @@ async fn judge_without_outcome(
     match claim(shared, recorded).await? {
         Some(Claim::Claimed { job: holder, .. }) if holder != job.as_str() => {
             Ok(Verdict::Elsewhere(JobId::new(holder)))
+        }
+        // Batch does not show the job, but silence never means dead.
+        Some(Claim::Claimed { .. }) if terminal.is_none() && !*shared.cancelled.borrow() => {
+            Ok(Verdict::Unseen)
         }
         Some(Claim::Claimed { .. }) => Ok(Verdict::Over(without_outcome(end))),
         Some(Claim::Revoked { .. }) | None => Ok(never_began(recorded, terminal, end)),

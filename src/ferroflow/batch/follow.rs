@@ -1,6 +1,6 @@
 //! Following one job from its submission to its end.
 
-use std::{rc::Rc, time::Duration};
+use std::{convert::Infallible, rc::Rc, time::Duration};
 
 use datastore::{AttemptRef, StoreError};
 use model::{
@@ -8,15 +8,19 @@ use model::{
     spec::LogSizes,
 };
 use scheduler::{FailureClass, Outcome};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch as signal},
+    time::Instant,
+};
 
 use super::{
-    CANCEL_GRACE, Ended, Shared, What,
+    CANCEL_GRACE, Ended, Launch, Shared, What,
     end::{self, News, Verdict},
     submit::{Pending, Recorded},
     tail::{self, More, Tail},
     watch::Seen,
 };
+use crate::trouble::jittered;
 
 /// A failure that the datastore knows of waits this long for Batch to know it, too: why a job
 /// failed is asked only after it is terminal.
@@ -26,18 +30,23 @@ const BATCH_LAG: Duration = Duration::from_secs(90);
 /// failure because Batch was late.
 const STOP_LAG: Duration = Duration::from_mins(10);
 
-/// A job that Batch does not show for this long, though it answers, is not waited for any more.
+/// A job that Batch does not show for this long, though it answers, is not waited for any more, unless it has begun.
 /// Descriptions lag behind submissions by seconds (docs/aws-assumptions.md).
 const ABSENT: Duration = Duration::from_mins(5);
 
-/// How long one call of TerminateJob may keep a job from being watched.
+/// How long one call of TerminateJob may take.
 const TERMINATE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Pause between two TerminateJob calls for one job.
-const TERMINATE_AGAIN: Duration = Duration::from_secs(5);
+/// Pause between two TerminateJob calls for one job. There are calls for 10 jobs a second.
+const TERMINATE_AGAIN: Duration = Duration::from_secs(10);
+
+/// The same after a call that failed.
+const TERMINATE_RETRY: Duration = Duration::from_secs(2);
 
 /// Why a job is terminated; Batch shows it as its status reason.
 const CANCEL_REASON: &str = "ferroflow: the run was cancelled";
+
+const TWIN_REASON: &str = "ferroflow: the task runs as another job";
 
 /// Follows a job to its end and tells what became of the attempt.
 pub(super) async fn follow(
@@ -76,7 +85,14 @@ pub(super) async fn follow(
                     &job,
                     &format!("Task runs as job {twin}."),
                 );
+                if last.is_none_or(|last| !last.status.is_terminal()) {
+                    end_twin(&shared, &job).await;
+                }
                 job = twin;
+            }
+            Verdict::Unseen => {
+                let text = "AWS Batch does not show the job, which has begun: it is looked for on.";
+                say(&shared, &recorded, &job, text);
             }
             Verdict::Again { why } => {
                 say(
@@ -96,8 +112,7 @@ pub(super) async fn follow(
 }
 
 /// An attempt whose submission was given up before a job can have existed.
-pub(super) fn never_submitted(shared: &Shared, recorded: &Recorded) {
-    let launch = &recorded.pending.launch;
+pub(super) fn never_submitted(shared: &Shared, launch: &Launch) {
     let ended = Ended {
         outcome: Outcome::Failed(FailureClass::NoRetry),
         explanation: "The run ended before the task was submitted.".to_owned(),
@@ -105,33 +120,92 @@ pub(super) fn never_submitted(shared: &Shared, recorded: &Recorded) {
     shared.tell(launch.task, launch.attempt, What::Ended(ended));
 }
 
-/// Watches until nothing more can come: a success in the datastore, or a terminal job.
+/// A job that lost the claim would run no user code, but wait in the queue and start an instance for that. One try is enough.
+async fn end_twin(shared: &Shared, job: &JobId) {
+    shared.client.may_terminate().await;
+    let call = Box::pin(shared.client.terminate_job(job, TWIN_REASON));
+    let ended = tokio::time::timeout(TERMINATE_PATIENCE, call).await;
+    tracing::info!(%job, ?ended, "ended a job whose task runs as another");
+}
+
+/// Watches until nothing more can come: a success in the datastore, or a terminal job. Whatever that waits for, a job of a
+/// cancelled run is terminated meanwhile.
 async fn watch_job(
     shared: &Shared,
     recorded: &Recorded,
     job: &JobId,
     tail: &mut Tail,
 ) -> Option<JobDetail> {
+    let (told, waited_enough) = signal::channel(None);
+    tokio::select! {
+        detail = watch_until_over(shared, recorded, job, tail, waited_enough) => detail,
+        never = terminate_when_cancelled(shared, recorded, job, told) => match never {},
+    }
+}
+
+async fn watch_until_over(
+    shared: &Shared,
+    recorded: &Recorded,
+    job: &JobId,
+    tail: &mut Tail,
+    mut waited_enough: signal::Receiver<Option<Instant>>,
+) -> Option<JobDetail> {
     let mut seen = shared.watcher.watch(job.clone(), recorded.place);
     let mut following = Following::new(shared, recorded, job);
-    let mut cancelled = shared.cancelled.clone();
     following.status(None);
     loop {
         let view = seen.borrow_and_update().clone();
         if following.is_over(&view).await {
             return view.detail;
         }
-        let cancel = *cancelled.borrow_and_update();
+        let cancelled_for = *waited_enough.borrow_and_update();
         tokio::select! {
             changed = seen.changed() => if changed.is_err() { return view.detail },
-            changed = cancelled.changed(), if !cancel => if changed.is_err() { return view.detail },
-            () = tokio::time::sleep_until(following.next_terminate), if cancel => {
-                following.terminate().await;
-            }
+            Ok(()) = waited_enough.changed() => {}
             () = wait_until(following.next_look) => following.look(tail).await,
             () = wait_until(following.give_up) => return view.detail,
+            () = wait_until(cancelled_for) => return view.detail,
             () = wait_until(view.absent_since.map(|since| since + ABSENT)) => return None,
         }
+    }
+}
+
+/// Once the run is cancelled, ends the job, again and again until nobody watches it any more. `waited_enough` is told until
+/// when its end is waited for: that counts from the first call, which a long queue of others may precede.
+async fn terminate_when_cancelled(
+    shared: &Shared,
+    recorded: &Recorded,
+    job: &JobId,
+    waited_enough: signal::Sender<Option<Instant>>,
+) -> Infallible {
+    let mut cancelled = shared.cancelled.clone();
+    if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+        return std::future::pending().await; // the engine ends
+    }
+    let mut said = None;
+    loop {
+        shared.client.may_terminate().await;
+        waited_enough.send_if_modified(|until| {
+            let is_first = until.is_none();
+            until.get_or_insert_with(|| Instant::now() + CANCEL_GRACE);
+            is_first
+        });
+        // Boxed: only jobs that are being ended need its kilobytes.
+        let call = Box::pin(shared.client.terminate_job(job, CANCEL_REASON));
+        let failed = match tokio::time::timeout(TERMINATE_PATIENCE, call).await {
+            Ok(done) => done.err().map(|error| error.to_string()),
+            Err(_) => Some("AWS Batch does not answer".to_owned()),
+        };
+        let Some(why) = failed else {
+            tokio::time::sleep(TERMINATE_AGAIN).await;
+            continue;
+        };
+        if said.as_ref() != Some(&why) {
+            let text = format!("The job could not be terminated: {why}.");
+            say(shared, recorded, job, &text);
+        }
+        said = Some(why);
+        tokio::time::sleep(jittered(TERMINATE_RETRY)).await;
     }
 }
 
@@ -149,25 +223,20 @@ struct Following<'a> {
     job: &'a JobId,
     said: Option<JobStatus>,
     running_since: Option<Instant>,
-    began: Instant,
     /// At the logs; there are none before the job runs.
     next_look: Option<Instant>,
-    next_terminate: Instant,
     give_up: Option<Instant>,
 }
 
 impl<'a> Following<'a> {
     fn new(shared: &'a Shared, recorded: &'a Recorded, job: &'a JobId) -> Self {
-        let now = Instant::now();
         Self {
             shared,
             recorded,
             job,
             said: None,
             running_since: None,
-            began: now,
             next_look: None,
-            next_terminate: now,
             give_up: None,
         }
     }
@@ -181,7 +250,10 @@ impl<'a> Following<'a> {
         if status == JobStatus::Running {
             let now = Instant::now();
             self.running_since = Some(now);
-            self.next_look = Some(now + tail::FIRST);
+            // What an earlier launch has left is no beginning of this one's log: it is read when that is whole.
+            if self.recorded.pending.number == 0 {
+                self.next_look = Some(now + tail::FIRST);
+            }
         }
         let text = format!("Task is starting (status {status})...");
         say(self.shared, self.recorded, self.job, &text);
@@ -207,23 +279,6 @@ impl<'a> Following<'a> {
             self.next_look.get_or_insert(now);
         }
         false
-    }
-
-    async fn terminate(&mut self) {
-        let over = Instant::now() + CANCEL_GRACE;
-        // The grace counts from the first call, which a long queue of others may precede.
-        if self.next_terminate == self.began {
-            self.give_up = Some(over);
-        }
-        self.next_terminate = Instant::now() + TERMINATE_AGAIN;
-        let call = self.shared.client.terminate_job(self.job, CANCEL_REASON);
-        let why = match tokio::time::timeout(TERMINATE_PATIENCE, call).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "AWS Batch does not answer".to_owned(),
-        };
-        let text = format!("The job could not be terminated: {why}.");
-        say(self.shared, self.recorded, self.job, &text);
     }
 
     async fn look(&mut self, tail: &mut Tail) {

@@ -215,6 +215,7 @@ impl Batch {
             troubles: troubles.clone(),
             events: events.clone(),
             cancelled: cancelled.clone(),
+            described: Cell::default(),
         };
         let watcher = Watcher::start(rounds);
         let shared = Rc::new(Shared {

@@ -93,6 +93,10 @@ impl Submitter {
         let mut requested = Vec::new();
         for pending in batch {
             let shared = &self.shared;
+            if *shared.cancelled.borrow() {
+                follow::never_submitted(shared, &pending.launch);
+                continue;
+            }
             let job = shared
                 .on_batch(async || request::job(shared, &pending.launch).await)
                 .await;
@@ -225,7 +229,9 @@ enum Obtained {
 async fn submit_one(shared: Rc<Shared>, recorded: Recorded, again: mpsc::UnboundedSender<Pending>) {
     let why = match obtain_job(&shared, &recorded).await {
         Obtained::Job(job) => return follow::follow(shared, recorded, job, again).await,
-        Obtained::Nothing => return follow::never_submitted(&shared, &recorded),
+        Obtained::Nothing => {
+            return follow::never_submitted(&shared, &recorded.pending.launch);
+        }
         Obtained::Refused(why) => why,
         Obtained::GivenUp(why) => {
             // From here on no job of it can start; one that has started is followed.
@@ -251,7 +257,7 @@ async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Obtained {
     let mut pause = FIRST_PAUSE;
     let mut resends = 0;
     loop {
-        if *shared.cancelled.borrow() && (resends == 0 || shared.gives_up()) {
+        if !admitted(shared).await {
             return if resends == 0 {
                 Obtained::Nothing
             } else {
@@ -284,14 +290,20 @@ async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Obtained {
     }
 }
 
+/// Waits for its turn. False when the run was cancelled: from then on nothing is submitted.
+async fn admitted(shared: &Shared) -> bool {
+    let mut cancelled = shared.cancelled.clone();
+    tokio::select! {
+        biased;
+        _ = cancelled.wait_for(|cancelled| *cancelled) => false,
+        () = shared.client.may_submit() => true,
+    }
+}
+
 async fn pause_unless_cancelled(shared: &Shared, pause: Duration) {
     let mut cancelled = shared.cancelled.clone();
     let over = cancelled.wait_for(|cancelled| *cancelled);
     let _ = tokio::time::timeout(jittered(pause), over).await;
-    if *shared.cancelled.borrow() {
-        // Not in a tight loop either.
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }
 
 /// Looks for a job whose submission was not answered. Only saves a twin: twins are harmless.

@@ -2,7 +2,7 @@
 //! are looked for in the datastore, where they are written before Batch knows of the end.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
     rc::Rc,
     sync::Arc,
@@ -113,6 +113,8 @@ pub(super) struct Rounds {
     pub(super) troubles: Troubles,
     pub(super) events: mpsc::UnboundedSender<BatchEvent>,
     pub(super) cancelled: watch::Receiver<bool>,
+    /// Whether DescribeJobs has ever worked in this run.
+    pub(super) described: Cell<bool>,
 }
 
 impl Rounds {
@@ -144,8 +146,12 @@ impl Rounds {
             error,
         } = self.client.describe_jobs(ids).await;
         match error {
-            None => self.troubles.batch.worked(),
-            Some(error) if error.kind == BatchErrorKind::AccessDenied => {
+            None => {
+                self.described.set(true);
+                self.troubles.batch.worked();
+            }
+            // Later a refusal is somebody's mistake on the way, a proxy's for instance, or will be mended.
+            Some(error) if error.kind == BatchErrorKind::AccessDenied && !self.described.get() => {
                 let hint = "the launcher cannot follow its jobs without batch:DescribeJobs";
                 let error = anyhow::Error::new(error).context(hint);
                 // The driver is gone only when the engine ends.

@@ -45,24 +45,29 @@ impl<S: ObjectStore + 'static> Driver<S> {
             Some(halting) if halting.signo == 0 => halting.signo = signo,
             Some(_) => {
                 self.kill_all();
-                self.abandon_jobs();
+                self.leave_at_once();
             }
         }
     }
 
-    /// Somebody will not wait until the jobs have ended: says which may still run, and leaves.
-    fn abandon_jobs(&mut self) {
+    /// Somebody will not wait until the jobs have ended, or the datastore answers: says which jobs may still run, and
+    /// leaves. Tasks on this machine end at once, and their last words are waited for where they can be stored.
+    fn leave_at_once(&mut self) {
         let jobs: Vec<_> = self.attempts.values().filter_map(Running::job).collect();
-        if jobs.is_empty() {
+        if jobs.is_empty() && !self.datastore.is_lasting() {
             return;
         }
-        let text = format!(
-            "Leaving without waiting for {} jobs, which were told to end and may still run: {}. \
-             `batch kill --run-id {}` ends them.",
-            jobs.len(),
-            jobs.join(" "),
-            self.plan.run
-        );
+        let text = if jobs.is_empty() {
+            "Leaving without the last logs of tasks: the datastore does not answer.".to_owned()
+        } else {
+            format!(
+                "Leaving without waiting for {} jobs, which were told to end and may still run: {}. \
+                 `batch kill --run-id {}` ends them.",
+                jobs.len(),
+                jobs.join(" "),
+                self.plan.run
+            )
+        };
         self.say(Tone::Bad, &text);
         let signo = self.halting.as_ref().map_or(0, |halting| halting.signo);
         self.finished = Some(FinishOutcome::Interrupted { signo });

@@ -42,6 +42,9 @@ const LOCAL_EVENTS: usize = 1024;
 /// A run that cannot go on waits this long for its jobs to end.
 const BREAKDOWN_GRACE: Duration = Duration::from_secs(45);
 
+/// And this much longer for each: TerminateJob is called for ten of them a second.
+const BREAKDOWN_GRACE_PER_JOB: Duration = Duration::from_millis(200);
+
 /// Time between two progress lines (`PROGRESS_INTERVAL` in metaflow/runtime.py).
 const PROGRESS_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -220,7 +223,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
         if let Some(batch) = &self.batch {
             batch.cancel();
         }
-        let until = Instant::now() + BREAKDOWN_GRACE;
+        let jobs = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        let until = Instant::now() + BREAKDOWN_GRACE + BREAKDOWN_GRACE_PER_JOB * jobs;
         self.broken = Some(Breakdown { error, until });
     }
 

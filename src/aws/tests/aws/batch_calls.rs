@@ -156,7 +156,7 @@ async fn a_job_is_found_by_its_very_name() {
 }
 
 #[tokio::test]
-async fn terminating_is_repeated_until_it_is_heard() {
+async fn whoever_terminates_a_job_repeats_it_until_it_is_heard() {
     let server = Server::start([
         Answer::text(500, ""),
         Answer::HangUp,
@@ -164,10 +164,11 @@ async fn terminating_is_repeated_until_it_is_heard() {
     ])
     .await;
     let client = server.batch().await;
-    client
-        .terminate_job(&JobId::new("id"), "ferroflow: enough")
-        .await
-        .unwrap();
+    let id = JobId::new("id");
+    let terminate = || client.terminate_job(&id, "ferroflow: enough");
+    assert!(terminate().await.unwrap_err().is_transient());
+    assert!(terminate().await.unwrap_err().is_transient());
+    terminate().await.unwrap();
     server.assert_quiet();
     let last = server.requests().pop().unwrap();
     assert_eq!(
