@@ -46,6 +46,7 @@ def check(runtime, original_execute, runtime_module):
     _check_flow(runtime)
     _check_stores(runtime)
     _check_credentials(runtime)
+    _check_s3_client(runtime)
     _check_limits(runtime)
 
 
@@ -133,6 +134,21 @@ def _check_credentials(runtime):
     provider = getattr(metaflow_config, "DEFAULT_AWS_CLIENT_PROVIDER", "boto3")
     if provider != "boto3":
         raise HandBack("its AWS credentials come from METAFLOW_DEFAULT_AWS_CLIENT_PROVIDER %s" % provider)
+
+
+def _check_s3_client(runtime):
+    """What upstream gives to boto3 and the engine cannot honour (metaflow_config.py, DATATOOLS_CLIENT_PARAMS)."""
+    from metaflow import metaflow_config
+
+    if runtime._flow_datastore.TYPE != "s3":
+        return
+    client = getattr(metaflow_config, "DATATOOLS_CLIENT_PARAMS", None) or {}
+    # get_aws_client adds `config`.
+    unknown = sorted(set(client) - {"endpoint_url", "verify", "config"})
+    if unknown:
+        raise HandBack("METAFLOW_DATATOOLS_CLIENT_PARAMS has %s" % ", ".join(unknown))
+    if client.get("verify") is False:
+        raise HandBack("METAFLOW_DATATOOLS_CLIENT_PARAMS turns the check of certificates off")
 
 
 def _check_limits(runtime):

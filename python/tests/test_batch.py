@@ -241,7 +241,7 @@ class Foreign(BatchCase):
         self.assertIn("environment stubborn has its own get_package_commands", error)
 
 
-class Credentials(BatchCase):
+class Settings(BatchCase):
     """Those that only Metaflow's own Python can ask for leave the whole run to it."""
 
     def test_client_provider(self):
@@ -255,6 +255,17 @@ class Credentials(BatchCase):
         result = self.run_flow("linear", FERROFLOW="auto", **changes)
         self.assert_handed_back(result, "its AWS credentials come from METAFLOW_DEFAULT_AWS_CLIENT_PROVIDER company")
         self.assertEqual(self.messages(), [])
+
+    def test_parameters_of_the_s3_client(self):
+        for params, why in [
+            ({"region_name": "eu-west-1", "use_ssl": True}, "METAFLOW_DATATOOLS_CLIENT_PARAMS has region_name, use_ssl"),
+            ({"verify": False}, "METAFLOW_DATATOOLS_CLIENT_PARAMS turns the check of certificates off"),
+        ]:
+            result = self.run_flow("linear", METAFLOW_DATATOOLS_CLIENT_PARAMS=json.dumps(params))
+            self.assertEqual(result.status, 1)
+            self.assertIn(why, result.err)
+            self.assertIn("FERROFLOW=require forbids", result.err)
+            self.assertEqual(self.messages(), [])
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 //! call. The environment, profiles, SSO, `credential_process`, web identity, ECS and IMDS are
 //! read by aws-config, as boto3 reads them.
 //!
-//! Not read: `ca_bundle` and `services` sections of `~/.aws/config` for path-style addressing,
-//! and METAFLOW_DATATOOLS_CLIENT_PARAMS.
+//! Not read: `ca_bundle` and `services` sections of `~/.aws/config` for path-style addressing. Of
+//! METAFLOW_DATATOOLS_CLIENT_PARAMS the host tells endpoint and CA bundle, and hands runs with more back.
 
 use std::{env, fmt, io, path::PathBuf, time::Duration};
 

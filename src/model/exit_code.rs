@@ -7,8 +7,6 @@ pub const DISALLOW_RETRY: i32 = 202;
 pub const FAILURE: i32 = 1;
 /// The command line of one of Ferroflow's own verbs was wrong.
 pub const USAGE: i32 = 2;
-/// No Python interpreter that can import metaflow was found.
-pub const NO_METAFLOW: i32 = 3;
 /// `ferroflow package` has no folder that can be written and has space left; what makes packages
 /// in memory still can (`python/ferroflow/package.py`).
 pub const NO_FOLDER: i32 = 4;

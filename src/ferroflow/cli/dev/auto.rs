@@ -2,8 +2,9 @@
 //!
 //! It must be done before Python starts, because Metaflow binds queue and datastore when it is imported. A flow whose
 //! steps have @batch in their source is known only to Python: its error brings it back here, once
-//! (`python/ferroflow/no_aws.py`). A machine with any trace of an AWS configuration, and a CI runner, get upstream's error
-//! instead: what was meant for AWS must not seem to succeed there.
+//! (`python/ferroflow/no_aws.py`). A machine with an endpoint, a queue or a datastore in its environment or a configuration of
+//! Metaflow, and a CI runner, get upstream's error instead: what was meant for AWS must not seem to succeed there. Keys and
+//! profiles of AWS say nothing about that.
 
 use std::{
     env,

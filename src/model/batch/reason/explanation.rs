@@ -46,7 +46,7 @@ pub(super) fn of(end: &JobEnd) -> String {
         EndKind::Exit(0) => "The container ended well.".to_owned(),
         EndKind::Exit(code @ (126 | 127)) => format!(
             "The container's command could not be run (exit code {code}): check that the image \
-             has bash and python on its PATH."
+             has sh and python on its PATH."
         ),
         EndKind::Exit(_) => format!("The task failed ({evidence}): its log says why."),
         EndKind::Unknown => unknown(end, &evidence),
