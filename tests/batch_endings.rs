@@ -17,6 +17,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::{Value, json};
 
 /// A run of `blocks.py` with both of its jobs running.
 struct Blocked {
@@ -35,26 +36,8 @@ impl Blocked {
     /// With more arguments, and one job blocking at least.
     fn start_with(more: &[&str]) -> Self {
         let lab = Lab::new("blocks.py");
-        let shared = lab.path().join("shared");
-        let vars = format!(
-            "environment:vars={{\"TEST_SHARED\": \"{}\"}}",
-            shared.display()
-        );
-        let args = [
-            "run",
-            "--with",
-            "batch",
-            "--with",
-            &vars,
-            "--run-id-file",
-            "run-id",
-        ];
-        let args = [&args[..], more].concat();
-        let mut command = lab.command(Launcher::Ferroflow, &args);
         let stack = Stack::start(&[]);
-        command.envs(stack.environment());
-        // Whoever runs the tests in the background has made them ignore signals.
-        let running = lab.start(lab.through("env", &["--default-signal"], &command));
+        let running = start(&lab, &stack, json!({}), more);
         let wanted = if more.is_empty() { 2 } else { 1 };
         wait_for("the jobs to block", || {
             let blocked = blocking(&lab).count() >= wanted;
@@ -102,6 +85,18 @@ impl Blocked {
         });
         finished
     }
+}
+
+/// A run of `blocks.py` whose tasks have these variables, with more arguments.
+fn start(lab: &Lab, stack: &Stack, mut variables: Value, more: &[&str]) -> Running {
+    variables["TEST_SHARED"] = json!(lab.path().join("shared"));
+    let variables = format!("environment:vars={variables}");
+    let args = ["run", "--with", "batch", "--with", &variables];
+    let args = [&args[..], &["--run-id-file", "run-id"], more].concat();
+    let mut command = lab.command(Launcher::Ferroflow, &args);
+    command.envs(stack.environment());
+    // Whoever runs the tests in the background has made them ignore signals.
+    lab.start(lab.through("env", &["--default-signal"], &command))
 }
 
 /// The processes of the tasks that block.
@@ -162,17 +157,8 @@ fn ctrl_c_ends_a_wide_foreach() {
     const WIDTH: &str = "150";
     let lab = Lab::new("blocks.py");
     let stack = Stack::start(&[]);
-    let shared = lab.path().join("shared");
-    let vars = format!(
-        "environment:vars={{\"TEST_SHARED\": \"{}\", \"WIDTH\": \"{WIDTH}\"}}",
-        shared.display()
-    );
-    let mut args = vec!["run", "--with", "batch", "--with", &vars];
-    args.extend(["--max-workers", WIDTH, "--max-num-splits", WIDTH]);
-    args.extend(["--run-id-file", "run-id"]);
-    let mut command = lab.command(Launcher::Ferroflow, &args);
-    command.envs(stack.environment());
-    let running = lab.start(lab.through("env", &["--default-signal"], &command));
+    let more = ["--max-workers", WIDTH, "--max-num-splits", WIDTH];
+    let running = start(&lab, &stack, json!({"WIDTH": WIDTH}), &more);
     wait_for("most jobs to be submitted", || {
         assert!(alive(running.pid()), "{}", running.output());
         lab.path().join("run-id").exists() && stack.jobs(&run_id(&lab)).len() > 100
