@@ -8,7 +8,7 @@ use std::{fs, process::Command, time::Duration};
 
 use harness::{
     lab::{Lab, Launcher, Running},
-    processes::{alive, engine_of},
+    processes::{alive, engine_of, parent_of},
     wait_for,
 };
 use nix::{
@@ -124,6 +124,26 @@ fn sigterm_does_not_wait_for_a_slow_metadata_service() {
     let ended = running.wait().ended_by(Signal::SIGTERM);
     ended.says("Workflow interrupted.");
     assert!(made() < 6, "{} of 12 tasks were made", made());
+}
+
+/// The kernel kills what the fork server had started; what is tried again gets fresh interpreters.
+#[test]
+fn the_run_outlives_its_fork_server() {
+    let run = Blocked::start_with(Launcher::Ferroflow, |c| {
+        c.args(["--with", "retry:minutes_between_retries=0"]);
+    });
+    let server = parent_of(run.tasks[0]).expect("a task has a parent");
+    assert_ne!(server, run.engine());
+    send(server, Signal::SIGKILL);
+    Blocked::all_gone(run.tasks, None);
+    fs::write(run.lab.shared("release"), "").expect("the tasks can be let go");
+    let ended = run.running.wait().exited(0);
+    ended.says("Task is starting (retry).").says("Done!");
+    let record = run.lab.run_record("BlocksFlow");
+    assert_eq!(record["attempts"]["forked"], 3, "{record}");
+    assert_eq!(record["attempts"]["fresh"], 4, "{record}");
+    let reason = "the fork server is not there any more";
+    assert_eq!(record["fresh_because"][reason], 4, "{record}");
 }
 
 /// Upstream leaves its tasks running after a SIGTERM.

@@ -23,14 +23,16 @@ macro_rules! cases {
 
 cases! {
     linear tags namespace global_namespace no_pylint_quiet below_the_root
-    branch3 one_worker one_worker_in_foreach foreach100 foreach_values foreach_wide nested5x5 foreach_after_join
+    branch3 one_worker one_worker_in_foreach foreach100 foreach100_fresh foreach_values foreach_wide nested5x5 foreach_after_join
     switch switch_small switch_nowhere switch_in_split switch_in_foreach recursion recursion_in_foreach
     custom_ends single_step start_foreach start_split
-    retry catch timeout exit202 maxsplits nosplits workers
+    retry catch catch_fresh timeout exit202 maxsplits nosplits workers
     includefile config config_value parameters parameters_given parameter_missing parameter_wrong option_unknown
     environment environment_long project project_branch project_production
     mutators decospecs default_decospecs top_level_decospecs resources card exit_hooks exit_hooks_of_failure
-    loglines log_is_cut process isolation import_thread at_exit leftover_child nested_run
+    loglines log_is_cut process process_fresh isolation at_exit last_words exits leftover_child nested_run
+    import_thread import_socket import_child boto3_at_import unseeded seeded generator_at_import
+    logging_setup logging_to_file signals_at_import workers_in_step deep_recursion writes_at_import writes_before_metaflow
     terminal terminal_of_failure step_commands step_commands_of_config
     foreign_decorator foreign_decorator_retried hook_raises hook_raises_late
     unpicklable next_mismatch dies_by_sigkill dies_by_sigsegv dies_by_sigterm fails

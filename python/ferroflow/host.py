@@ -13,6 +13,7 @@ import sys
 import traceback
 from types import SimpleNamespace
 
+from . import fork_server
 from .batch import BatchSteps
 from .binary import locate
 from .errors import HandBack, bad_wish, engine_nonsense, one_line, required, unicode_only
@@ -29,12 +30,14 @@ def take_over(runtime, original_execute):
     if wish not in ("auto", "off", "require"):
         raise bad_wish(wish)
     if wish == "off":
+        fork_server.discard()
         return original_execute(runtime)
     try:
         host = Host.begin(runtime, original_execute)
     except HandBack as reason:
         if wish == "require":
             raise required(str(reason)) from None
+        fork_server.discard()
         print("ferroflow: handing this run back to Metaflow: %s" % reason, file=sys.stderr, flush=True)
         return original_execute(runtime)
     return host.execute(original_execute)
@@ -54,11 +57,11 @@ class _Ended(KeyboardInterrupt):
 class Host:
     """One run in the hands of the engine."""
 
-    def __init__(self, runtime, runtime_module, engine, batch_steps):
+    def __init__(self, runtime, runtime_module, engine, batch_steps, no_fork):
         self._runtime = runtime
         self._module = runtime_module
         self._engine = engine
-        self._preparer = Preparer(runtime, runtime_module, engine.env, batch_steps)
+        self._preparer = Preparer(runtime, runtime_module, engine.env, batch_steps, no_fork)
         self._refused = {}
         self._first_message = None
 
@@ -77,9 +80,10 @@ class Host:
             raise
         except Exception as error:
             raise HandBack("the flow could not be described: %s" % one_line(error)) from error
-        engine = Engine(locate(), runtime._run_id)
+        server, reason = fork_server.for_plan(plan)
+        engine = Engine(locate(), runtime._run_id, server)
         try:
-            host = cls(runtime, runtime_module, engine, batch_steps)
+            host = cls(runtime, runtime_module, engine, batch_steps, reason)
             host._first_message = engine.greet(plan, metaflow_version)
         except (HandBack, ValueError) as error:
             engine.end()

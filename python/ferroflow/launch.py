@@ -17,19 +17,24 @@ PATIENCE_S = 30
 class Engine:
     """The engine's process and the socket to it."""
 
-    def __init__(self, binary, run):
+    def __init__(self, binary, run, fork_server=None):
         self._binary = binary
         self._run = run
+        self._fork_server = fork_server
         self.env = _environment()  # `prepared.env` is the difference to it
         flush()
         ours, theirs = socket.socketpair()
         self.connection = Connection(ours)
         self.signals = Forwarding(self.connection)
         self.signals.start()
+        command, descriptors = [binary, "engine", "--fd", str(theirs.fileno())], [theirs.fileno()]
+        if fork_server:
+            descriptors.append(fork_server.socket.fileno())
+            command += ["--fork-fd", str(fork_server.socket.fileno())]
         try:
             self._process = subprocess.Popen(
-                [binary, "engine", "--fd", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                command,
+                pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stdout=_standard(sys.stdout),
                 stderr=_standard(sys.stderr),
@@ -41,6 +46,8 @@ class Engine:
             raise HandBack("%s does not start: %s" % (binary, error)) from None
         finally:
             theirs.close()
+            if fork_server:
+                fork_server.end()
 
     def greet(self, plan, metaflow_version):
         """Sends hello and plan, and returns the engine's first message.
@@ -91,6 +98,8 @@ class Engine:
             return self._process.wait()
         finally:
             self.signals.stop()
+            if self._fork_server:
+                self._fork_server.reap()
 
 
 def _environment():

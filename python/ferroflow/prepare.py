@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 from .batch import LONGEST_ARGUMENT, Inexpressible, step_takes_input_file
 from .errors import required_step
+from .forkable import changed_command, changed_variables
 from .plan import batch_decorator
 
 
@@ -81,11 +82,12 @@ class _Writes:
 class Preparer:
     """Makes tasks and their command lines, and remembers the tasks until they are released."""
 
-    def __init__(self, runtime, runtime_module, base_env, batch_steps):
+    def __init__(self, runtime, runtime_module, base_env, batch_steps, no_fork):
         self._runtime = runtime
         self._module = runtime_module
         self._base_env = base_env
         self._batch_steps = batch_steps
+        self._no_fork = no_fork
         self._takes_input_file = step_takes_input_file()
         self._folder = None
         self._told = set()
@@ -97,13 +99,16 @@ class Preparer:
         captured, cli_args = self._launch(question)
         task = self.tasks[question["task"]] = cli_args.task
         argv = self._shorten(captured.argv, cli_args)
+        env = difference(self._base_env, captured.env)
         place = self._place(task, cli_args, argv, captured.env)
+        if place["kind"] == "local":
+            place["fresh"] = self._no_fork or changed_command(argv) or changed_variables(env)
         return {
             "type": "prepared",
             "id": question["id"],
             "task_id": task.task_id,
             "argv": argv,
-            "env": difference(self._base_env, captured.env),
+            "env": env,
             "cwd": os.getcwd(),
             "place": place,
             "writes": self._writes.taken,

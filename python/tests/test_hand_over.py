@@ -30,7 +30,7 @@ class HandOver(FlowCase):
         self.assertEqual(plan["steps"]["end"]["batch"], False)
         prepared = self.messages("prepared")[0]
         self.assertEqual(prepared["argv"][0], sys.executable)
-        self.assertEqual(prepared["place"], {"kind": "local"})
+        self.assertEqual(prepared["place"], {"kind": "local", "fresh": None})
         self.assertEqual(prepared["env"]["set"]["PYTHONUNBUFFERED"], "x")
         self.assertEqual(os.path.realpath(prepared["cwd"]), os.path.realpath(self.folder))
 

@@ -8,9 +8,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use aws::{Aws, Settings, batch::Client, s3::S3Store};
-use compute::host::{Host, HostEvents, Session};
+use compute::{
+    host::{Host, HostEvents, Session, protocol::Hello},
+    local::ForkServer,
+};
 use datastore::local::LocalStore;
-use model::{Plan, plan::DatastoreKind};
+use model::{Plan, plan::DatastoreKind, run_record::Launcher};
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     unistd::Pid,
@@ -20,15 +23,18 @@ use tokio::sync::mpsc;
 use crate::{
     batch::{Batch, Place},
     bootstraps,
-    drive::Driver,
+    drive::{Driver, RunStart},
 };
 
 type Events = mpsc::UnboundedReceiver<HostEvents>;
 
 /// Runs the engine on the inherited socket. Exit code 0 says that the run's fate was told to
 /// the host, whatever it was.
-pub(crate) fn run(fd: RawFd) -> Result<ExitCode> {
+pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
     let socket = inherited(fd)?;
+    let fork_server = fork_fd
+        .map(|fd| anyhow::Ok(ForkServer::new(inherited(fd)?)?))
+        .transpose()?;
     // Signals of the terminal reach the host, which forwards them.
     let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -45,24 +51,41 @@ pub(crate) fn run(fd: RawFd) -> Result<ExitCode> {
             run = %plan.run,
             "took over the run"
         );
-        match plan.datastore.kind {
-            DatastoreKind::Local => drive_on_disk(*plan, host, events).await?,
-            DatastoreKind::S3 => drive_on_s3(*plan, host, events).await?,
+        let start = RunStart {
+            plan: *plan,
+            host,
+            launcher: launcher(hello),
+            fork_server,
+        };
+        match start.plan.datastore.kind {
+            DatastoreKind::Local => drive_on_disk(start, events).await?,
+            DatastoreKind::S3 => drive_on_s3(start, events).await?,
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-async fn drive_on_disk(plan: Plan, host: Host, events: Events) -> Result<()> {
-    let store = Arc::new(LocalStore::new(&plan.datastore.root));
-    Driver::new(plan, host, events, store, |_, _, _| None)?
+fn launcher(hello: Hello) -> Launcher {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    Launcher {
+        host: host.to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        ferroflow: env!("CARGO_PKG_VERSION").to_owned(),
+        metaflow: hello.metaflow,
+        python: hello.python,
+    }
+}
+
+async fn drive_on_disk(start: RunStart, events: Events) -> Result<()> {
+    let store = Arc::new(LocalStore::new(&start.plan.datastore.root));
+    Driver::new(start, events, store, |_, _, _| None)?
         .run()
         .await
 }
 
-async fn drive_on_s3(plan: Plan, host: Host, mut events: Events) -> Result<()> {
+async fn drive_on_s3(start: RunStart, mut events: Events) -> Result<()> {
     let (store, batch) = tokio::select! {
-        ready = connect(&plan) => ready?,
+        ready = connect(&start.plan) => ready?,
         // Nothing has been asked for, so there is nothing to end in order.
         _ = events.recv() => bail!("ended while connecting to AWS"),
     };
@@ -75,9 +98,7 @@ async fn drive_on_s3(plan: Plan, host: Host, mut events: Events) -> Result<()> {
         let batch = Batch::start(plan, client, shared, known, place, troubles, sender);
         Some((batch, receiver))
     };
-    Driver::new(plan, host, events, store, start_batch)?
-        .run()
-        .await
+    Driver::new(start, events, store, start_batch)?.run().await
 }
 
 /// The datastore, and where jobs go if there are any.

@@ -94,6 +94,11 @@ pub fn run_folder(flow: &FlowName, run: &RunId) -> String {
     format!(".ferroflow/{flow}/{run}")
 }
 
+/// Key of the launcher's record of a run: `.ferroflow/Flow/run/run.json`.
+pub fn run_record(flow: &FlowName, run: &RunId) -> String {
+    format!("{}/run.json", run_folder(flow, run))
+}
+
 /// Key of one record of the launch chain: `.ferroflow/Flow/run/launch/<seq>`.
 pub fn launch_record(flow: &FlowName, run: &RunId, seq: u64) -> String {
     format!("{}/launch/{seq:08}", run_folder(flow, run))

@@ -37,6 +37,8 @@ class Case:
     wish: str = "require"
     # Whether the launcher writes to a terminal. Its lines are then compared as they are, colours included.
     terminal: bool = False
+    # Why Ferroflow starts tasks on this machine with fresh interpreters: a part of each reason, where there is one.
+    fresh: str = field(default=None, repr=False)
 
 
 def one(name, *args, flow=None, exit=0, has_run=True, batch=("run", "--with", "batch"), **more):
@@ -65,6 +67,9 @@ def without_batch(args):
 # What it starts is no plain step, which `require` refuses.
 EXTENSION = {"extra": ("extension",), "env": {"PYTHONPATH": "extension"}, "wish": "auto", "batch": None}
 
+# Without forks of the process that has loaded the flow.
+FRESH = {"env": {"FERROFLOW_FORK": "off"}, "fresh": "FERROFLOW_FORK=off", "batch": None}
+
 CASES = [
     one("linear", of_the_place=("environment",)),
     one("tags", "run", "--tag", "colour:blue", "--tag", "plain", flow="linear",
@@ -77,6 +82,7 @@ CASES = [
     one("branch3"),
     one("one_worker", "run", "--max-workers", "1", flow="branch3", batch=None),
     one("foreach100"),
+    one("foreach100_fresh", flow="foreach100", **FRESH),
     one("one_worker_in_foreach", "run", "--max-workers", "1", flow="start_foreach", batch=None),
     one("terminal", flow="custom_ends", terminal=True, batch=None),
     one("terminal_of_failure", flow="dies", exit=1, terminal=True, batch=None),
@@ -97,6 +103,7 @@ CASES = [
     one("start_split"),
     one("retry", env={"MINUTES_BETWEEN_RETRIES": "5"}, batch_env={"MINUTES_BETWEEN_RETRIES": "0"}),
     one("catch"),
+    one("catch_fresh", flow="catch", **FRESH),
     # Upstream gives the job the same limit as the task, so the job ends before the task can raise its exception.
     one("timeout", batch_against="local", batch=("--config-value", "limits", '{"seconds": 60}', "run", "--with", "batch")),
     one(
@@ -131,9 +138,25 @@ CASES = [
     one("loglines", batch_against="local", batch=with_batch("--lookalikes", "false")),
     one("log_is_cut", "run", "--max-log-size", "0", flow="loglines", batch=None),
     one("process", batch=None),
+    one("process_fresh", flow="process", **FRESH),
     # A container whose folder is gone cannot send its metadata home, whoever launched it.
     one("isolation", batch=None),
-    one("import_thread"),
+    one("import_thread", fresh="has started a thread"),
+    one("import_socket", fresh="has opened socket:", batch=None),
+    one("import_child", fresh="has started a process", batch=None),
+    one("unseeded", batch=None),
+    one("seeded", fresh="used or seeded `random`", batch=None),
+    one("generator_at_import", fresh="own in generator_at_import.py is a generator", batch=None),
+    one("boto3_at_import", batch=None),
+    one("workers_in_step", batch=None),
+    one("logging_setup", batch=None),
+    one("logging_to_file", fresh="has opened", batch=None),
+    one("signals_at_import", batch=None),
+    one("deep_recursion", batch=None),
+    one("exits", batch=None),
+    one("last_words", batch=None),
+    one("writes_at_import", batch=None),
+    one("writes_before_metaflow", fresh="may write before it imports metaflow, in line 3", batch=None),
     one("at_exit"),
     one("leftover_child", batch=None),
     one("nested_run", extra=("parameters.py",), batch=None),

@@ -66,8 +66,24 @@ def pair(case, given):
     upstream = by_upstream(case, given, given.batch)
     ferroflow = observe("upstream" if given.self_check else "ferroflow", case, given)
     found = wrong_exits(case, "upstream", upstream) + wrong_exits(case, "ferroflow", ferroflow)
+    found += wrong_starts(case, ferroflow)
     keep(case, given, upstream, ferroflow)
     return found or differences(upstream, ferroflow, allowed())
+
+
+def wrong_starts(case, observed):
+    """Attempts on this machine that should have been forked, or not."""
+    found = []
+    for i, seen in enumerate(observed):
+        record = seen.pop("record", None)
+        if not record:
+            continue
+        counts, reasons = record["attempts"], record["fresh_because"]
+        wrong = counts["forked"] if case.fresh else counts["fresh"]
+        wrong = wrong or any(case.fresh not in reason for reason in reasons)
+        if wrong:
+            found.append(("/%d/starts" % i, "expected %s, got %s" % (case.fresh or "forks", (counts, reasons))))
+    return found
 
 
 def allowed():

@@ -59,6 +59,8 @@ class Side:
         normalise.name_tasks(run_view["ids"] if run_view else {})
         self.origin, self.origin_view = run_id, run_view
         seen = {"exit": code, "leftovers": leftovers, "run": run_view}
+        if run_id and not self.batch and not self._is_upstream(command):
+            seen["record"] = self._record(run_id)
         if command.by == "side":
             in_order = "--max-workers 1 " in " ".join(command.args) + " "
             seen["stdout"] = console.view(out, run_view, normalise, in_order)
@@ -103,6 +105,12 @@ class Side:
         else:
             del common["TEST_SHARED"]
         return common
+
+    def _record(self, run_id):
+        """What Ferroflow keeps about the run; for runs that it handed back, nothing."""
+        path = ".metaflow/.ferroflow/%s/%s/run.json" % (flow_name(self._flow()), run_id)
+        text = read(os.path.join(self.folder, path))
+        return json.loads(text) if text else None
 
     def _view(self, run_id, number):
         name = flow_name(self._flow())

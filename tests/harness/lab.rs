@@ -68,6 +68,14 @@ impl Lab {
         text.trim().parse().expect("a process id")
     }
 
+    /// What Ferroflow keeps about the run whose id stands in the file `run-id`.
+    pub(crate) fn run_record(&self, flow: &str) -> serde_json::Value {
+        let run = fs::read_to_string(self.path().join("run-id")).expect("the run has an id");
+        let key = format!(".metaflow/.ferroflow/{flow}/{}/run.json", run.trim());
+        let text = fs::read_to_string(self.path().join(key)).expect("the run has a record");
+        serde_json::from_str(&text).expect("the record is JSON")
+    }
+
     pub(crate) fn command(&self, launcher: Launcher, args: &[&str]) -> Command {
         let python = python::with_metaflow();
         let mut command = match launcher {

@@ -15,6 +15,11 @@ pub(crate) fn engine_of(host: i32) -> Option<i32> {
     })
 }
 
+/// Who started a process, or took it over.
+pub(crate) fn parent_of(pid: i32) -> Option<i32> {
+    stat(pid).map(|(_, parent)| parent)
+}
+
 /// Whether no process but this one has `text` in its command line.
 pub(crate) fn none_mentions(text: &str) -> bool {
     let mut others = all().filter(|&pid| alive(pid) && pid != std::process::id().cast_signed());

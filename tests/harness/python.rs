@@ -7,7 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
-const PACKAGES: &[&str] = &["metaflow==2.19.39", "boto3", "requests", "psutil"];
+const PACKAGES: &[&str] = &["metaflow==2.19.39", "boto3", "requests", "psutil", "numpy"];
 
 /// What serves as AWS in tests that need one which is not ours.
 const WITH_MOTO: &[&str] = &["moto[server,all]==5.2.5", "boto3", "docker"];

@@ -7,7 +7,7 @@ use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath};
 use serde::{Deserialize, Serialize};
 
 /// Version of the protocol spoken here.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// A message is at most this long, in bytes.
 pub const MAX_MESSAGE: usize = 64 << 20;
@@ -100,7 +100,11 @@ pub struct EnvironmentChange {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum PreparedPlace {
     /// Upstream's plain `step` command.
-    Local,
+    Local {
+        /// Why a fork of an interpreter that has imported the flow will not do for a fresh one.
+        #[serde(default)]
+        fresh: Option<String>,
+    },
     /// A decorator changed the command into something that we do not know: it runs as it
     /// stands, on this machine, as upstream would run it.
     Foreign,

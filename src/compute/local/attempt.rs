@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     io,
-    os::{fd::AsFd, unix::process::ExitStatusExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::ExitStatusExt,
+    },
     process::{ExitStatus, Stdio},
 };
 
@@ -15,11 +18,16 @@ use nix::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
-    process::{Child, Command},
+    net::unix::pipe,
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     sync::{mpsc, watch},
 };
 
-use super::{open_files::OpenFiles, platform};
+use super::{
+    fork_server::{ForkServer, Forked, Streams},
+    open_files::OpenFiles,
+    platform,
+};
 use crate::host::protocol::EnvironmentChange;
 
 /// Bytes asked of a pipe at once: what Linux keeps in one by default.
@@ -41,6 +49,8 @@ pub struct Spec {
     pub env: EnvironmentChange,
     /// Working directory.
     pub cwd: String,
+    /// Whether a fork will do for a fresh interpreter.
+    pub fork: bool,
 }
 
 /// A started process.
@@ -48,6 +58,8 @@ pub struct Spec {
 pub struct Process {
     /// Its id, which is also the id of its group.
     pub pid: u32,
+    /// Whether the fork server has started it.
+    pub forked: bool,
 }
 
 /// What happens to an attempt.
@@ -82,22 +94,68 @@ pub struct LocalCompute {
     events: mpsc::Sender<LocalEvent>,
     killed: watch::Sender<bool>,
     open_files: Option<OpenFiles>,
+    fork_server: Option<ForkServer>,
 }
 
 impl LocalCompute {
     /// Events go to `events`; a full channel slows the processes' output down. This process may
     /// then open as many files as it is allowed, as each attempt takes three.
-    pub fn new(events: mpsc::Sender<LocalEvent>) -> Self {
+    pub fn new(events: mpsc::Sender<LocalEvent>, fork_server: Option<ForkServer>) -> Self {
         Self {
             running: HashMap::new(),
             events,
             killed: watch::Sender::new(false),
             open_files: OpenFiles::raised(),
+            fork_server,
         }
     }
 
-    /// Starts a process.
+    /// Starts a process: by a fork where that will do, else a fresh one.
     pub fn launch(&mut self, spec: &Spec) -> io::Result<Process> {
+        let started = match self.fork(spec)? {
+            Some(started) => started,
+            None => self.start(spec)?,
+        };
+        let process = Process {
+            pid: started.life.pid(),
+            forked: matches!(started.life, Life::Forked(_)),
+        };
+        self.running.insert((spec.task, spec.attempt), process);
+        tokio::spawn(supervise(
+            started,
+            spec.task,
+            spec.attempt,
+            self.events.clone(),
+            self.killed.subscribe(),
+        ));
+        Ok(process)
+    }
+
+    /// None where a fresh process is wanted, or the server is gone, and whatever it has started with it. One that is
+    /// there and silent may have started the task: that is an error.
+    fn fork(&mut self, spec: &Spec) -> io::Result<Option<Started>> {
+        let Some(server) = self.fork_server.as_mut().filter(|_| spec.fork) else {
+            return Ok(None);
+        };
+        match forked(server, spec) {
+            Ok(started) => Ok(Some(started)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                Err(error)
+            }
+            Err(error) => {
+                tracing::warn!("tasks get fresh interpreters from now on: {error}");
+                self.fork_server = None;
+                Ok(None)
+            }
+        }
+    }
+
+    fn start(&self, spec: &Spec) -> io::Result<Started> {
         let (program, args) = spec
             .argv
             .split_first()
@@ -115,20 +173,20 @@ impl LocalCompute {
             command.env_remove(name);
         }
         platform::prepare(&mut command, self.open_files);
-        let child = command.spawn()?;
+        let mut child = command.spawn()?;
         let pid = child
             .id()
             .ok_or_else(|| io::Error::other("the process ended at once"))?;
-        let process = Process { pid };
-        self.running.insert((spec.task, spec.attempt), process);
-        tokio::spawn(supervise(
-            child,
-            spec.task,
-            spec.attempt,
-            self.events.clone(),
-            self.killed.subscribe(),
-        ));
-        Ok(process)
+        Ok(Started {
+            _stdin: child
+                .stdin
+                .take()
+                .map(ChildStdin::into_owned_fd)
+                .transpose()?,
+            stdout: receiver(child.stdout.take().map(ChildStdout::into_owned_fd))?,
+            stderr: receiver(child.stderr.take().map(ChildStderr::into_owned_fd))?,
+            life: Life::Child { pid, child },
+        })
     }
 
     /// Forgets an ended attempt.
@@ -188,15 +246,66 @@ impl Lines {
     }
 }
 
+/// A process, whoever started it.
+struct Started {
+    /// Held open, because upstream never closes it.
+    _stdin: Option<OwnedFd>,
+    stdout: Option<pipe::Receiver>,
+    stderr: Option<pipe::Receiver>,
+    life: Life,
+}
+
+enum Life {
+    Child { pid: u32, child: Child },
+    Forked(Forked),
+}
+
+impl Life {
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Child { pid, .. } => *pid,
+            Self::Forked(forked) => forked.pid,
+        }
+    }
+
+    async fn wait(&mut self) -> i32 {
+        match self {
+            Self::Child { child, .. } => child.wait().await.map_or(-1, return_code),
+            Self::Forked(forked) => forked.wait().await,
+        }
+    }
+}
+
+fn forked(server: &mut ForkServer, spec: &Spec) -> io::Result<Started> {
+    let (stdin, our_stdin) = io::pipe()?;
+    let (our_stdout, stdout) = io::pipe()?;
+    let (our_stderr, stderr) = io::pipe()?;
+    let streams = Streams {
+        stdin: stdin.into(),
+        stdout: stdout.into(),
+        stderr: stderr.into(),
+    };
+    let life = Life::Forked(server.start(spec, streams)?);
+    Ok(Started {
+        _stdin: Some(our_stdin.into()),
+        stdout: receiver(Some(Ok(our_stdout.into())))?,
+        stderr: receiver(Some(Ok(our_stderr.into())))?,
+        life,
+    })
+}
+
+fn receiver(end: Option<io::Result<OwnedFd>>) -> io::Result<Option<pipe::Receiver>> {
+    let open = |end: io::Result<OwnedFd>| pipe::Receiver::from_owned_fd(end?);
+    end.map(open).transpose()
+}
+
 async fn supervise(
-    mut child: Child,
+    mut started: Started,
     task: TaskKey,
     attempt: Attempt,
     events: mpsc::Sender<LocalEvent>,
     mut killed: watch::Receiver<bool>,
 ) {
-    // Held open, because upstream never closes it.
-    let _stdin = child.stdin.take();
     let lines = |stream| Lines {
         task,
         attempt,
@@ -205,7 +314,7 @@ async fn supervise(
         events: events.clone(),
     };
     let (mut out, mut err) = (lines(Stream::Stdout), lines(Stream::Stderr));
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut stdout, mut stderr) = (started.stdout.take(), started.stderr.take());
     let (mut out_buffer, mut err_buffer) = (vec![0; READ_SIZE], vec![0; READ_SIZE]);
     let mut status = None;
     // As upstream, which takes the end of a stream for the end of the attempt: what a process left
@@ -220,7 +329,7 @@ async fn supervise(
                 Some(n) => err.push(&err_buffer[..n]).await,
                 None => stderr = None,
             },
-            ended = child.wait(), if status.is_none() => status = Some(ended),
+            ended = started.life.wait(), if status.is_none() => status = Some(ended),
             _ = killed.changed() => {}
         }
     }
@@ -228,7 +337,7 @@ async fn supervise(
     drain(stderr, &mut err, &mut err_buffer).await;
     out.flush().await;
     err.flush().await;
-    let return_code = status.and_then(Result::ok).map_or(-1, return_code);
+    let return_code = status.unwrap_or(-1);
     let _ = events
         .send(LocalEvent::Ended {
             task,

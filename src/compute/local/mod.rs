@@ -1,10 +1,10 @@
-//! Attempts as processes of this machine: a fresh interpreter each.
-//!
-//! This is the place where a fork server will answer for attempts that may be forked; whatever
-//! starts the process, its life is told by the same [`LocalEvent`]s.
+//! Attempts as processes of this machine: forked by the run's fork server where that will do, else a fresh interpreter
+//! each. Whatever starts the process, its life is told by the same [`LocalEvent`]s.
 
 mod attempt;
+mod fork_server;
 mod open_files;
 mod platform;
 
 pub use attempt::{LocalCompute, LocalEvent, Process, Spec};
+pub use fork_server::ForkServer;

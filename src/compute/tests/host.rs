@@ -95,7 +95,10 @@ async fn questions_find_their_answers() {
     });
     let prepared = first.await.unwrap();
     assert_eq!(prepared.task_id.as_str(), "9");
-    assert!(matches!(prepared.place, PreparedPlace::Local));
+    assert!(matches!(
+        prepared.place,
+        PreparedPlace::Local { fresh: None }
+    ));
     let (key, body) = ("F/1/a/9/0.attempt.json".to_owned(), "{}".to_owned());
     assert_eq!(prepared.writes, [DatastoreWrite { key, body }]);
     assert!(matches!(second.await, Err(HostError::Refused { error, .. }) if error == "no"));

@@ -23,6 +23,7 @@ fn shell(script: &str) -> Spec {
         argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
         env: EnvironmentChange::default(),
         cwd: "/".to_owned(),
+        fork: false,
     }
 }
 
@@ -34,7 +35,7 @@ struct Told {
 
 async fn run(spec: Spec) -> Told {
     let (sender, mut events) = mpsc::channel(4);
-    let mut local = LocalCompute::new(sender);
+    let mut local = LocalCompute::new(sender, None);
     local.launch(&spec).unwrap();
     finish(&mut events).await
 }
@@ -119,7 +120,7 @@ async fn what_a_process_left_behind_says_belongs_to_the_task() {
 #[tokio::test]
 async fn nobody_waits_for_a_process_left_behind_once_all_are_killed() {
     let (sender, mut events) = mpsc::channel(4);
-    let mut local = LocalCompute::new(sender);
+    let mut local = LocalCompute::new(sender, None);
     local.launch(&shell("setsid sleep 60 & echo done")).unwrap();
     let first = tokio::time::timeout(DEADLINE, events.recv()).await;
     assert!(matches!(first, Ok(Some(LocalEvent::Line { .. }))));
@@ -139,7 +140,7 @@ async fn the_environment_is_changed_as_asked() {
 #[tokio::test]
 async fn signals_reach_the_whole_group() {
     let (sender, mut events) = mpsc::channel(4);
-    let mut local = LocalCompute::new(sender);
+    let mut local = LocalCompute::new(sender, None);
     local
         .launch(&shell("sh -c 'echo up; sleep 30'; echo not reached"))
         .unwrap();
@@ -160,5 +161,5 @@ async fn a_program_that_is_missing_is_an_error() {
     let (sender, _events) = mpsc::channel(4);
     let mut spec = shell("");
     spec.argv = vec!["/no/such/program".to_owned()];
-    assert!(LocalCompute::new(sender).launch(&spec).is_err());
+    assert!(LocalCompute::new(sender, None).launch(&spec).is_err());
 }

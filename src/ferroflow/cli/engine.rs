@@ -11,8 +11,12 @@ pub(crate) struct Args {
     /// Number of the inherited socket to the flow host.
     #[arg(long)]
     fd: RawFd,
+
+    /// Number of the inherited socket to the process that forks tasks.
+    #[arg(long)]
+    fork_fd: Option<RawFd>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    engine::run(args.fd)
+    engine::run(args.fd, args.fork_fd)
 }

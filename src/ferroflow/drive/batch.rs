@@ -37,6 +37,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             attempt,
             command,
         });
+        self.recorder.change().attempts.batch += 1;
         let head = head(&path);
         self.say_start(task, attempt, &head);
         let running = Running::new(path, head, self.plan.limits.max_log_size);

@@ -11,7 +11,7 @@ use datastore::{ObjectStore, PutOptions};
 use model::{Attempt, TaskKey, TaskPath};
 use scheduler::{Event, FailureClass, FailureKind, Outcome, RunFailure, RunOutcome};
 
-use super::{Driver, Happening};
+use super::{Driver, Happening, local::Start};
 
 /// So many that the host never waits for the next one.
 const MAX_OPEN_QUESTIONS: usize = 4;
@@ -117,12 +117,16 @@ impl<S: ObjectStore + 'static> Driver<S> {
     }
 
     fn start(&mut self, task: TaskKey, attempt: Attempt, mut prepared: Prepared) {
-        let place = std::mem::replace(&mut prepared.place, PreparedPlace::Local);
+        let place = std::mem::replace(&mut prepared.place, PreparedPlace::Foreign);
         match place {
             PreparedPlace::Batch(command) => self.start_batch(task, attempt, prepared, command),
-            PreparedPlace::Local | PreparedPlace::Foreign => {
-                self.start_local(task, attempt, prepared);
+            PreparedPlace::Local { fresh: None } => {
+                self.start_local(task, attempt, prepared, Start::Fork);
             }
+            PreparedPlace::Local {
+                fresh: Some(reason),
+            } => self.start_local(task, attempt, prepared, Start::Fresh(reason)),
+            PreparedPlace::Foreign => self.start_local(task, attempt, prepared, Start::Foreign),
         }
     }
 

@@ -27,14 +27,32 @@ pub(super) struct Judged {
     result: Option<TaskResult>,
 }
 
+/// How an attempt on this machine is to start.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// As a fork of the process that has loaded the flow.
+    Fork,
+    /// With a fresh interpreter, for this reason.
+    Fresh(String),
+    /// By the command line that a decorator made of it.
+    Foreign,
+}
+
 impl<S: ObjectStore + 'static> Driver<S> {
-    pub(super) fn start_local(&mut self, task: TaskKey, attempt: Attempt, prepared: Prepared) {
+    pub(super) fn start_local(
+        &mut self,
+        task: TaskKey,
+        attempt: Attempt,
+        prepared: Prepared,
+        start: Start,
+    ) {
         let spec = Spec {
             task,
             attempt,
             argv: prepared.argv,
             env: prepared.env,
             cwd: prepared.cwd,
+            fork: matches!(start, Start::Fork),
         };
         let process = match self.local.launch(&spec) {
             Ok(process) => process,
@@ -46,6 +64,13 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 return self.handle(Event::LaunchFailed { task, attempt });
             }
         };
+        let record = self.recorder.change();
+        match start {
+            Start::Fork if process.forked => record.attempts.forked += 1,
+            Start::Fork => record.count_fresh("the fork server is not there any more"),
+            Start::Fresh(reason) => record.count_fresh(&reason),
+            Start::Foreign => record.attempts.foreign += 1,
+        }
         let path = self.path(self.step(task), prepared.task_id);
         let head = format!("[{path} (pid {})] ", process.pid);
         self.say_start(task, attempt, &head);

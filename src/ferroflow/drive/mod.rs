@@ -7,6 +7,7 @@ mod commands;
 mod halt;
 mod local;
 mod progress;
+mod record;
 mod running;
 
 use std::{
@@ -22,14 +23,21 @@ use compute::{
         Host, HostError, HostEvents,
         protocol::{FinishOutcome, Prepared},
     },
-    local::{LocalCompute, LocalEvent},
+    local::{ForkServer, LocalCompute, LocalEvent},
 };
 use datastore::{KnownValues, ObjectStore};
-use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath, Timestamp};
+use model::{
+    Attempt, Plan, StepName, TaskId, TaskKey, TaskPath, Timestamp,
+    run_record::{Launcher, RunState},
+};
 use scheduler::{Command, Event, Outcome, Run, TimerId};
 use tokio::{sync::mpsc, time::Instant};
 
-use self::{halt::Halting, running::Running};
+use self::{
+    halt::Halting,
+    record::{RECORD_INTERVAL, Recorder},
+    running::Running,
+};
 use crate::{
     batch::{Batch, BatchEvent, Troubles},
     report::{Console, Tone},
@@ -50,6 +58,19 @@ const PROGRESS_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Where a run hears of its attempts on Batch.
 pub(crate) type BatchEvents = mpsc::UnboundedReceiver<BatchEvent>;
+
+/// What a run begins with.
+#[derive(Debug)]
+pub(crate) struct RunStart {
+    /// What is to be run.
+    pub plan: Plan,
+    /// Who prepares attempts.
+    pub host: Host,
+    /// Who this is.
+    pub launcher: Launcher,
+    /// Who forks attempts, if anybody does.
+    pub fork_server: Option<ForkServer>,
+}
 
 /// What can happen to a run.
 #[derive(Debug)]
@@ -103,14 +124,14 @@ pub(crate) struct Driver<S> {
     task_ids: HashMap<TaskKey, TaskId>,
     attempts: HashMap<(TaskKey, Attempt), Running>,
     halting: Option<Halting>,
+    recorder: Recorder,
     host_failure: Option<FinishOutcome>,
     finished: Option<FinishOutcome>,
 }
 
 impl<S: ObjectStore + 'static> Driver<S> {
     pub(crate) fn new(
-        plan: Plan,
-        host: Host,
+        start: RunStart,
         host_events: mpsc::UnboundedReceiver<HostEvents>,
         store: Arc<S>,
         start_batch: impl FnOnce(
@@ -119,6 +140,12 @@ impl<S: ObjectStore + 'static> Driver<S> {
             Troubles,
         ) -> Option<(Batch, BatchEvents)>,
     ) -> Result<Self> {
+        let RunStart {
+            plan,
+            host,
+            launcher,
+            fork_server,
+        } = start;
         let plan = Arc::new(plan);
         let known = Arc::new(KnownValues::new(&plan.graph, plan.limits.max_num_splits));
         let (say, notices) = mpsc::unbounded_channel();
@@ -140,11 +167,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
             known,
             batch,
             batch_events,
-            plan,
             host,
             host_events,
             store,
-            local: LocalCompute::new(local_sender),
+            local: LocalCompute::new(local_sender, fork_server),
             local_events,
             reports,
             reported,
@@ -156,8 +182,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
             task_ids: HashMap::new(),
             attempts: HashMap::new(),
             halting: None,
+            recorder: Recorder::new(&plan, launcher),
             host_failure: None,
             finished: None,
+            plan,
         })
     }
 
@@ -167,9 +195,11 @@ impl<S: ObjectStore + 'static> Driver<S> {
             tokio::time::Instant::now() + PROGRESS_INTERVAL,
             PROGRESS_INTERVAL,
         );
+        let mut recording = tokio::time::interval(RECORD_INTERVAL);
         self.handle(Event::Begun);
         loop {
             if let Some(broken) = self.broken.take_if(|_| self.attempts.is_empty()) {
+                self.record_end(RunState::Failed).await;
                 return Err(broken.error);
             }
             if self.broken.is_none() {
@@ -189,6 +219,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 Some(happening) = self.reported.recv() => self.on_happening(happening),
                 Some(text) = self.notices.recv() => self.say(Tone::System, &text),
                 _ = progress.tick() => self.print_progress(),
+                _ = recording.tick() => self.record_now_and_then(),
                 () = wait_until(until) => self.attempts.clear(),
             }
             self.drain()?;
@@ -310,6 +341,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
     /// Tells the host, then waits until it has closed its end.
     async fn leave(mut self, outcome: &FinishOutcome) -> Result<()> {
         self.console.flush();
+        self.record_end(record::state_after(outcome)).await;
         self.host.finish(outcome);
         while let Some(event) = self.host_events.recv().await {
             if matches!(event, HostEvents::Gone) {

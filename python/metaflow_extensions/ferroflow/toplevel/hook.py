@@ -66,6 +66,46 @@ def _add_to_errors(cli_module):
     cli_module.print_metaflow_exception = print_metaflow_exception
 
 
+def _fork_before_main(cli_module):
+    """Calls us when the flow's file reaches for `main`, so that nothing of ours stands in the stack when it is called."""
+    names = vars(cli_module)
+    if not _IS_RUN or "main" not in names or "__getattr__" in names:
+        return
+    main = names.pop("main")
+
+    def __getattr__(name):
+        if name != "main":
+            raise AttributeError("module %r has no attribute %r" % (cli_module.__name__, name))
+        names["main"] = main
+        del names["__getattr__"]
+        begin = _ours("ferroflow.fork_server", "begin") if _runs_script(sys._getframe(1)) else None
+        if begin:
+            begin()
+        return main
+
+    names["__getattr__"] = __getattr__
+
+
+def _runs_script(frame):
+    """Whether a flow is made by the file that Python was started with; else somebody else's program runs it."""
+    if frame.f_code.co_name != "__init__":
+        return False
+    while frame.f_back:
+        frame = frame.f_back
+    return frame.f_globals is vars(sys.modules["__main__"])
+
+
+def _watch_ends(parameters_module):
+    watch = _ours("ferroflow.early_exit", "watch") if _IS_RUN else None
+    if watch:
+        watch(parameters_module)
+
+
+def _adopt_cli(cli_module):
+    _add_to_errors(cli_module)
+    _fork_before_main(cli_module)
+
+
 class _Finder:
     """Waits on `sys.meta_path` for some modules, lets the others find them, and adds a step to their loading."""
 
@@ -92,14 +132,22 @@ class _Finder:
         return spec
 
 
+# Perhaps: it may be the value of an option, too.
+_IS_RUN = "run" in sys.argv[1:]
+
 if os.environ.get("FERROFLOW") != "off":
+    if _IS_RUN:
+        _watch = _ours("ferroflow.loading", "watch")
+        if _watch:
+            _watch()
     sys.meta_path.insert(
         0,
         _Finder(
             {
+                "metaflow.parameters": _watch_ends,
                 "metaflow.runtime": _hand_over_at_execute,
                 "metaflow.package": _adopt_at_init,
-                "metaflow.cli": _add_to_errors,
+                "metaflow.cli": _adopt_cli,
             }
         ),
     )

@@ -1,0 +1,98 @@
+//! The record of the run in the datastore: what `ferroflow status` reads. A run goes on without it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use compute::host::protocol::FinishOutcome;
+use datastore::{ObjectStore, PutOptions};
+use model::{
+    Plan, layout,
+    run_record::{AttemptCounts, Launcher, RUN_RECORD_VERSION, RunRecord, RunState},
+};
+
+use super::{Driver, now};
+
+/// Time between two writings while the run goes on.
+pub(super) const RECORD_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long the end of a run waits for its record to be written.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The record, and whether the datastore has it as it is.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    record: RunRecord,
+    changed: bool,
+}
+
+impl Recorder {
+    pub(super) fn new(plan: &Plan, launcher: Launcher) -> Self {
+        let record = RunRecord {
+            version: RUN_RECORD_VERSION,
+            flow: plan.flow.clone(),
+            run: plan.run.clone(),
+            state: RunState::Running,
+            began_at: now(),
+            written_at: now(),
+            launcher,
+            attempts: AttemptCounts::default(),
+            fresh_because: BTreeMap::new(),
+        };
+        Self {
+            record,
+            changed: true,
+        }
+    }
+
+    /// To count an attempt in.
+    pub(super) fn change(&mut self) -> &mut RunRecord {
+        self.changed = true;
+        &mut self.record
+    }
+}
+
+impl<S: ObjectStore + 'static> Driver<S> {
+    /// Writes the record if it has changed, beside everything else.
+    pub(super) fn record_now_and_then(&mut self) {
+        if std::mem::take(&mut self.recorder.changed) {
+            tokio::task::spawn_local(self.write_record());
+        }
+    }
+
+    /// Writes how the run has ended.
+    pub(super) async fn record_end(&mut self, state: RunState) {
+        self.recorder.record.state = state;
+        let written = tokio::time::timeout(PATIENCE, self.write_record()).await;
+        if written.is_err() {
+            tracing::warn!("the record of the run was not written in time");
+        }
+    }
+
+    fn write_record(&mut self) -> impl Future<Output = ()> + 'static {
+        let record = &mut self.recorder.record;
+        record.written_at = now();
+        let key = layout::run_record(&record.flow, &record.run);
+        let body = serde_json::to_vec(record);
+        let store = Arc::clone(&self.store);
+        async move {
+            let written = match body {
+                Ok(body) => store
+                    .put(&key, body.into(), PutOptions::default())
+                    .await
+                    .map_err(anyhow::Error::from),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = written {
+                tracing::warn!("the record of the run was not written: {error:#}");
+            }
+        }
+    }
+}
+
+/// How a run stands after what the host is told.
+pub(super) fn state_after(outcome: &FinishOutcome) -> RunState {
+    match outcome {
+        FinishOutcome::Done => RunState::Done,
+        FinishOutcome::Interrupted { .. } => RunState::Interrupted,
+        _ => RunState::Failed,
+    }
+}

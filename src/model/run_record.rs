@@ -1,0 +1,129 @@
+//! What the launcher of a run keeps about it in the datastore, for `ferroflow status`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FlowName, RunId, Timestamp};
+
+/// The version of the record that is written here.
+pub const RUN_RECORD_VERSION: u32 = 1;
+
+/// Different reasons that are kept; more are counted under [`OTHER_REASONS`].
+const MAX_REASONS: usize = 16;
+
+/// Where reasons beyond the first [`MAX_REASONS`] are counted.
+const OTHER_REASONS: &str = "other reasons";
+
+/// One run as its launcher sees it. Written when the run begins, now and then, and at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// [`RUN_RECORD_VERSION`] of the writer.
+    pub version: u32,
+    /// The flow.
+    pub flow: FlowName,
+    /// The run.
+    pub run: RunId,
+    /// How the run stands.
+    pub state: RunState,
+    /// When the engine took the run over.
+    pub began_at: Timestamp,
+    /// When this was written; after the end, the end.
+    pub written_at: Timestamp,
+    /// Who launches it.
+    pub launcher: Launcher,
+    /// Attempts by the place where they were started.
+    pub attempts: AttemptCounts,
+    /// Why attempts got fresh interpreters, and how many.
+    pub fresh_because: BTreeMap<String, u64>,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Its launcher has not told of an end.
+    Running,
+    /// All its tasks have succeeded.
+    Done,
+    /// A task, or the launcher, has failed.
+    Failed,
+    /// A signal has ended it.
+    Interrupted,
+}
+
+/// The process that launches a run, and what it is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launcher {
+    /// Name of the machine.
+    pub host: String,
+    /// Process id of the engine there.
+    pub pid: u32,
+    /// Version of Ferroflow.
+    pub ferroflow: String,
+    /// Version of Metaflow.
+    pub metaflow: String,
+    /// Version of Python in which the flow was loaded.
+    pub python: String,
+}
+
+/// Started attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AttemptCounts {
+    /// Forks of a process that had loaded the flow.
+    pub forked: u64,
+    /// Fresh interpreters on the launcher's machine.
+    pub fresh: u64,
+    /// Command lines of decorators that Ferroflow does not know, on the launcher's machine.
+    pub foreign: u64,
+    /// Launches on AWS Batch.
+    pub batch: u64,
+}
+
+impl RunRecord {
+    /// Counts an attempt with a fresh interpreter.
+    pub fn count_fresh(&mut self, reason: &str) {
+        self.attempts.fresh += 1;
+        let known = self.fresh_because.contains_key(reason);
+        let reason = if known || self.fresh_because.len() < MAX_REASONS {
+            reason
+        } else {
+            OTHER_REASONS
+        };
+        *self.fresh_because.entry(reason.to_owned()).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_bounded() {
+        let mut record = RunRecord {
+            version: RUN_RECORD_VERSION,
+            flow: FlowName::new("F").unwrap(),
+            run: RunId::new("1").unwrap(),
+            state: RunState::Running,
+            began_at: Timestamp(0),
+            written_at: Timestamp(0),
+            launcher: Launcher {
+                host: String::new(),
+                pid: 1,
+                ferroflow: String::new(),
+                metaflow: String::new(),
+                python: String::new(),
+            },
+            attempts: AttemptCounts::default(),
+            fresh_because: BTreeMap::new(),
+        };
+        for number in 0..100 {
+            record.count_fresh(&format!("reason {number}"));
+        }
+        record.count_fresh("reason 0");
+        assert_eq!(record.attempts.fresh, 101);
+        assert_eq!(record.fresh_because.len(), MAX_REASONS + 1);
+        assert_eq!(record.fresh_because["reason 0"], 2);
+        assert_eq!(record.fresh_because[OTHER_REASONS], 84);
+    }
+}
