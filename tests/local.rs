@@ -23,7 +23,7 @@ macro_rules! cases {
 
 cases! {
     linear tags namespace global_namespace no_pylint_quiet below_the_root
-    branch3 one_worker one_worker_in_foreach foreach100 foreach100_fresh foreach_values foreach_wide nested5x5 foreach_after_join
+    branch3 one_worker one_worker_in_foreach foreach100 foreach_values foreach_wide nested5x5 foreach_after_join
     switch switch_small switch_nowhere switch_in_split switch_in_foreach recursion recursion_in_foreach
     custom_ends single_step start_foreach start_split
     retry catch catch_fresh timeout exit202 maxsplits nosplits workers

@@ -30,6 +30,8 @@ _USED_BY_STEPS = ("metaflow.cli_components.step_cmd", "metaflow.clone_util", "me
 _PR_SET_PDEATHSIG = 1
 # Streams of a task, and where its end is told.
 _DESCRIPTORS = 4
+# A request of no length.
+_GET_READY = struct.pack(">I", 0)
 
 
 class ForkServer:
@@ -43,6 +45,10 @@ class ForkServer:
     def obstacle(self):
         """What has changed since, so that tasks cannot be forked, or None."""
         return forkable.changed_variables(difference(self._environment, os.environ))
+
+    def get_ready(self):
+        """Tasks will come."""
+        self.socket.sendall(_GET_READY)
 
     def end(self):
         """Closes this end. The server ends when nobody has it open any more."""
@@ -68,6 +74,7 @@ def for_plan(plan):
     if reason is None and all(step["batch"] for step in plan["steps"].values()):
         reason = "all steps are on AWS Batch"
     if reason is None:
+        _server.get_ready()
         return _server, None
     _server.reap()
     return None, reason
@@ -105,12 +112,7 @@ def _serve(connection):
     """Returns in the processes of tasks only."""
     os.setpgid(0, 0)  # a Ctrl-C at the terminal is the engine's to tell
     _be_silent()
-    with contextlib.suppress(ImportError):
-        for name in _USED_BY_STEPS:
-            importlib.import_module(name)
     ended = _Ended()
-    gc.collect()
-    gc.freeze()  # so that no collection of a task copies all pages
     while True:
         readable = select.select([connection, ended.descriptor], [], [])[0]
         if ended.descriptor in readable:
@@ -119,8 +121,19 @@ def _serve(connection):
             request, descriptors = _receive(connection)
             if request is None:
                 os._exit(0)
-            if _fork(connection, request, descriptors, ended):
+            if not request:
+                _load()
+            elif _fork(connection, request, descriptors, ended):
                 return
+
+
+def _load():
+    """What each task would import and look at else. A run without tasks on this machine does not pay for it."""
+    with contextlib.suppress(ImportError):
+        for name in _USED_BY_STEPS:
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # so that no collection of a task copies all pages
 
 
 def _be_silent():
@@ -225,9 +238,11 @@ class _Ended:
 
 
 def _receive(connection):
-    """A request and its descriptors; None at the end."""
+    """A request, empty when it is to get ready, and its descriptors; None at the end."""
     descriptors = []
     head = _exactly(connection, 4, descriptors)
+    if head == _GET_READY:
+        return {}, descriptors
     body = head and _exactly(connection, struct.unpack(">I", head)[0], descriptors)
     return (json.loads(body.decode("utf-8")) if body else None), descriptors
 

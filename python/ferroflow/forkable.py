@@ -66,6 +66,9 @@ def changed_variables(change):
 def _wish():
     if os.environ.get("FERROFLOW_FORK") == "off":
         return "FERROFLOW_FORK=off"
+    words = " ".join(sys.argv[1:]).replace("--with=", "--with ") + " "
+    if "--with batch " in words or "--with batch:" in words:
+        return "the run is --with batch"
     return None if sys.platform == "linux" else "forks are for Linux"
 
 

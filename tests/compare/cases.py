@@ -37,7 +37,7 @@ class Case:
     wish: str = "require"
     # Whether the launcher writes to a terminal. Its lines are then compared as they are, colours included.
     terminal: bool = False
-    # Why Ferroflow starts tasks on this machine with fresh interpreters: a part of each reason, where there is one.
+    # Why Ferroflow starts some tasks on this machine with fresh interpreters: a part of each reason. None: it starts none so.
     fresh: str = field(default=None, repr=False)
 
 
@@ -82,7 +82,6 @@ CASES = [
     one("branch3"),
     one("one_worker", "run", "--max-workers", "1", flow="branch3", batch=None),
     one("foreach100"),
-    one("foreach100_fresh", flow="foreach100", **FRESH),
     one("one_worker_in_foreach", "run", "--max-workers", "1", flow="start_foreach", batch=None),
     one("terminal", flow="custom_ends", terminal=True, batch=None),
     one("terminal_of_failure", flow="dies", exit=1, terminal=True, batch=None),
@@ -110,11 +109,12 @@ CASES = [
         "includefile", "run", "--named", "data/config.json",
         extra=("data",), batch=with_batch("--named", "data/config.json"), of_the_place=("text", "named", "binary"),
     ),
-    one("config", extra=("data",)),
-    one("config_value", "--config-value", "inline", '{"rate": 2}', "run", flow="config", extra=("data",), batch=None),
-    one("environment"),
+    one("config", extra=("data",), fresh="FROM_CONFIG"),
+    one("config_value", "--config-value", "inline", '{"rate": 2}', "run", flow="config", extra=("data",), batch=None,
+        fresh="FROM_CONFIG"),
+    one("environment", fresh="its environment has other"),
     # Upstream's job does not start: its overrides are too long.
-    one("environment_long", batch_against="local"),
+    one("environment_long", batch_against="local", fresh="its environment has other"),
     one("project"),
     one("project_branch", "--branch", "feature", "run", flow="project", batch=("--branch", "feature") + with_batch()),
     one("project_production", "--production", "run", flow="project", batch=None),
@@ -127,11 +127,11 @@ CASES = [
     one("parameter_missing", "run", flow="parameters", exit=2, has_run=False, batch=None),
     one("parameter_wrong", "run", "--must", "x", "--count", "many", flow="parameters", exit=2, has_run=False, batch=None),
     one("option_unknown", "run", "--nonsense", flow="linear", exit=2, has_run=False, batch=None),
-    one("mutators"),
+    one("mutators", fresh="its environment has other"),
     one("decospecs", "run", "--with", "retry:times=1,minutes_between_retries=0", "--with", "catch:print_exception=False"),
     one(
         "default_decospecs", "run", "--with", "retry:times=0", flow="decospecs", batch=None,
-        env={"METAFLOW_DEFAULT_DECOSPECS": 'retry:times=4 environment:vars={"X":"y"}'},
+        env={"METAFLOW_DEFAULT_DECOSPECS": 'retry:times=4 environment:vars={"X":"y"}'}, fresh="other X",
     ),
     one("top_level_decospecs", "--with", "retry:times=1", "run", "--with", "catch:var=why", flow="decospecs", batch=None),
     # Upstream's container may end before the last lines have been stored.
@@ -167,7 +167,8 @@ CASES = [
     one("next_mismatch", exit=1),
     one("step_commands", "run", "--max-workers", "1", "--with", "retry:times=1", "--tag", "a:b", "--namespace", "n",
         flow="start_foreach", env={"METAFLOW_DEBUG_SUBCOMMAND": "1"}, batch=None),
-    one("step_commands_of_config", "run", flow="config", extra=("data",), env={"METAFLOW_DEBUG_SUBCOMMAND": "1"}, batch=None),
+    one("step_commands_of_config", "run", flow="config", extra=("data",), fresh="FROM_CONFIG",
+        env={"METAFLOW_DEBUG_SUBCOMMAND": "1"}, batch=None),
     one("foreign_decorator", "run", "--with", "through_shell", flow="custom_ends", **EXTENSION),
     one("foreign_decorator_retried", "run", "--with", "through_shell", "--with", "retry", flow="dies", exit=1, **EXTENSION),
     one("hook_raises", "run", "--with", "through_shell:raise_in=runtime_task_created", flow="custom_ends", exit=1, **EXTENSION),

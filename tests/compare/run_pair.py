@@ -79,9 +79,7 @@ def wrong_starts(case, observed):
         if not record:
             continue
         counts, reasons = record["attempts"], record["fresh_because"]
-        wrong = counts["forked"] if case.fresh else counts["fresh"]
-        wrong = wrong or any(case.fresh not in reason for reason in reasons)
-        if wrong:
+        if bool(case.fresh) != bool(counts["fresh"]) or any(case.fresh not in reason for reason in reasons):
             found.append(("/%d/starts" % i, "expected %s, got %s" % (case.fresh or "forks", (counts, reasons))))
     return found
 
