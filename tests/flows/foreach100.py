@@ -1,12 +1,14 @@
-"""A foreach of 100; the join keeps its inputs in the order in which it got them."""
+"""A foreach of 100, or fewer; the join keeps its inputs in the order in which it got them."""
 
-from metaflow import FlowSpec, step
+from metaflow import FlowSpec, Parameter, step
 
 
 class Foreach100Flow(FlowSpec):
+    width = Parameter("width", default=100)
+
     @step
     def start(self):
-        self.items = list(range(100))
+        self.items = list(range(self.width))
         self.next(self.work, foreach="items")
 
     @step
@@ -24,7 +26,7 @@ class Foreach100Flow(FlowSpec):
 
     @step
     def end(self):
-        assert self.squares == [i * i for i in range(100)]
+        assert self.squares == [i * i for i in range(self.width)]
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Two nested foreaches of five, with a linear step in between and one inside."""
+"""Two nested foreaches of five, or fewer, with a linear step in between and one inside."""
 
-from metaflow import FlowSpec, step
+from metaflow import FlowSpec, Parameter, step
 
 
 class Nested5x5Flow(FlowSpec):
+    width = Parameter("width", default=5)
+
     @step
     def start(self):
-        self.xs = list("abcde")
+        self.xs = list("abcde"[: self.width])
         self.next(self.outer, foreach="xs")
 
     @step
@@ -16,7 +18,7 @@ class Nested5x5Flow(FlowSpec):
 
     @step
     def prepare(self):
-        self.ys = [1, 2, 3, 4, 5]
+        self.ys = list(range(1, self.width + 1))
         self.next(self.inner, foreach="ys")
 
     @step
@@ -38,7 +40,7 @@ class Nested5x5Flow(FlowSpec):
 
     @step
     def end(self):
-        assert self.all_pairs == [["%s%d" % (x, y) for y in range(1, 6)] for x in "abcde"]
+        assert self.all_pairs == [["%s%d" % (x, y) for y in range(1, self.width + 1)] for x in "abcde"[: self.width]]
 
 
 if __name__ == "__main__":

@@ -25,6 +25,12 @@ pub(super) struct Folders {
     pub(super) temporary: PathBuf,
 }
 
+/// Half of the processors, at least one and at most four.
+fn s3_workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, 4)
+}
+
 /// All variables of a job.
 pub(super) fn environment(
     context: &Context,
@@ -44,7 +50,7 @@ pub(super) fn environment(
     set("AWS_EC2_METADATA_DISABLED", "true");
     // Metaflow starts up to 64 processes for a handful of small objects, which a host of AWS may
     // have room for; here all jobs share one machine.
-    set("METAFLOW_S3_WORKER_COUNT", "4");
+    set("METAFLOW_S3_WORKER_COUNT", &s3_workers().to_string());
     all.extend(order.environment.clone());
     let mut set = |name: &str, value: &str| all.insert(name.to_owned(), value.to_owned());
     set("PWD", &folders.work.to_string_lossy());
