@@ -21,6 +21,7 @@ import signal
 import socket
 import struct
 import sys
+import warnings
 
 from . import early_exit, forkable, loading
 from .prepare import difference
@@ -96,7 +97,7 @@ def begin():
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     ours, theirs = socket.socketpair()
-    pid = os.fork()
+    pid = _fork_process()
     if pid:
         theirs.close()
         _server = ForkServer(pid, ours)
@@ -136,6 +137,13 @@ def _load():
     gc.freeze()  # so that no collection of a task copies all pages
 
 
+def _fork_process():
+    """Threads of OpenBLAS, which are no trouble, make newer Pythons warn, and some programs turn warnings into errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return os.fork()
+
+
 def _be_silent():
     """Whoever reads the run's output must not wait for this process."""
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -148,7 +156,7 @@ def _be_silent():
 def _fork(connection, request, descriptors, ended):
     """True in the new process, where all is as the task wants it."""
     server = os.getpid()
-    pid = os.fork() if len(descriptors) == _DESCRIPTORS else -1
+    pid = _fork_process() if len(descriptors) == _DESCRIPTORS else -1
     if pid == 0:
         _become(request, descriptors, server)
         ended.forget()
@@ -176,6 +184,8 @@ def _become(request, descriptors, server):
     os.environ.clear()
     os.environ.update(request["env"])
     sys.argv[:] = request["argv"][forkable.script_at(request["argv"]) :]
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[:] = request["argv"]
     _unbuffer()
     forkable.seed_anew()
 

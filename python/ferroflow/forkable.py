@@ -5,6 +5,7 @@ has; but it has the same, where fresh ones have their own. A time or an id taken
 """
 
 import ast
+import contextlib
 import functools
 import io
 import os
@@ -16,7 +17,9 @@ import sys
 import sysconfig
 
 # They hold threads, devices or connections, or say themselves that they do not survive a fork.
-_NEVER_WITH = ("cupy", "grpc", "jax", "jaxlib", "objc", "pyspark", "ray", "tensorflow")
+_NEVER_WITH = ("cudf", "cupy", "grpc", "jax", "jaxlib", "mpi4py", "objc", "pycuda", "pyspark", "ray", "rmm", "tensorflow")
+# Threads whose libraries care for forks: jemalloc's, which pyarrow brings.
+_SURVIVORS = ("jemalloc_bg_thd",)
 # Descriptors that may be shared: they have no position.
 _WITHOUT_POSITION = ("/dev/null", "/dev/random", "/dev/urandom")
 
@@ -86,7 +89,25 @@ def _modules():
 
 def _threads():
     count = len(sys._current_frames()) - 1
-    return "the flow's file has started %s" % _count(count, "thread") if count else None
+    if count:
+        return "the flow's file has started %s" % _count(count, "thread")
+    # OpenBLAS has some from the beginning, and starts them again after a fork.
+    expected = 1 + len(_libraries("openblas")) * ((os.cpu_count() or 1) - 1)
+    more = sum(name not in _SURVIVORS for name in _names_of_threads()) - expected
+    return "a library has started %s" % _count(more, "thread") if more > 0 else None
+
+
+def _names_of_threads():
+    for number in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open("/proc/self/task/%s/comm" % number) as file:
+            yield file.read().strip()
+
+
+def _libraries(name):
+    """Files that this process has mapped whose names contain this."""
+    with open("/proc/self/maps") as maps:
+        paths = {line.split(None, 5)[5].strip() for line in maps if name in line}
+    return {path for path in paths if name in os.path.basename(path)}
 
 
 def _children():
@@ -118,7 +139,10 @@ def _timers():
 
 
 def _tracers():
-    return "a debugger or profiler looks on" if sys.gettrace() or sys.getprofile() else None
+    looks_on = sys.gettrace() or sys.getprofile()
+    if hasattr(sys, "monitoring"):
+        looks_on = looks_on or any(sys.monitoring.get_tool(number) for number in range(6))
+    return "a debugger or profiler looks on" if looks_on else None
 
 
 def _streams():

@@ -55,6 +55,26 @@ class CommandLine(unittest.TestCase):
                 self.assertEqual(bool(forkable._command_line()), looks, source)
 
 
+@unittest.skipUnless(sys.platform == "linux", "forks are for Linux")
+class Threads(unittest.TestCase):
+    def reason(self, text):
+        """Why a process that has run this may not fork for its threads."""
+        path = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        code = "import sys; sys.path.insert(0, %r)\nfrom ferroflow import forkable\n%s\nprint(forkable._threads())" % (path, text)
+        return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+
+    def test_those_of_openblas_do_not_count(self):
+        self.assertEqual(self.reason("import numpy.linalg"), "None")
+
+    def test_those_of_python(self):
+        reason = self.reason("import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()")
+        self.assertEqual(reason, "the flow's file has started a thread")
+
+    def test_those_of_libraries(self):
+        start = "import ctypes; c = ctypes.CDLL(None); t = ctypes.c_ulong(); c.pthread_create(ctypes.byref(t), None, c.pause, None)"
+        self.assertEqual(self.reason(start), "a library has started a thread")
+
+
 class Commands(unittest.TestCase):
     def test_only_the_same_interpreter_and_file(self):
         with mock.patch.object(sys, "argv", ["flow.py", "run"]):
