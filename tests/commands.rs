@@ -173,6 +173,30 @@ fn a_path_with_blanks() {
         .says("Done!");
 }
 
+/// What Python imports from: our two folders come before everything but the flow's own, and nothing else changes. An
+/// empty entry in PYTHONPATH would be the current folder.
+#[test]
+fn the_import_path_is_pythons_own() {
+    let lab = Lab::with_path("custom_ends.py", "sub/print_path.py");
+    let script = lab.path().join("sub/print_path.py");
+    fs::write(script, "import sys; print('\\n'.join(sys.path))").expect("a script");
+    let elsewhere = lab.path().join("elsewhere");
+    for paths in [None, Some(""), elsewhere.to_str()] {
+        let [upstream, ours] = [Launcher::Upstream, Launcher::Ferroflow].map(|launcher| {
+            let mut command = lab.command(launcher, &[]);
+            if let Some(paths) = paths {
+                command.env("PYTHONPATH", paths);
+            }
+            let run = lab.start(command).wait().exited(0);
+            run.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+        });
+        let (added, others): (Vec<_>, Vec<_>) = ours
+            .into_iter()
+            .partition(|p| p.contains("/ferroflow/host-"));
+        assert_eq!((added.len(), others), (2, upstream), "{paths:?} {added:?}");
+    }
+}
+
 #[test]
 fn a_symbolic_link_to_a_flow() {
     let lab = Lab::with_path("custom_ends.py", "real/custom_ends.py");

@@ -33,6 +33,12 @@ def _begin_again():
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     try:
-        os.execv(launcher, [launcher] + sys.argv)
+        os.execv(launcher, [launcher] + _command_line())
     except OSError as error:
         print("ferroflow: %s does not start: %s" % (launcher, error), file=sys.stderr)
+
+
+def _command_line():
+    """What the launcher was asked to run: a file, or a module, by `-m`."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    return ["-m", module.name] + sys.argv[1:] if module else sys.argv

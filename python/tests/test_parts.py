@@ -27,6 +27,19 @@ class Parts(unittest.TestCase):
             {"set": {"B": "4", "D": "5"}, "unset": ["C"]},
         )
 
+    def test_what_the_launcher_was_asked_to_run(self):
+        from unittest import mock
+
+        from ferroflow.no_aws import _command_line
+
+        def asked(spec):
+            main = SimpleNamespace(__spec__=spec)
+            with mock.patch.dict(sys.modules, __main__=main), mock.patch("sys.argv", ["flows/first.py", "run"]):
+                return _command_line()
+
+        self.assertEqual(asked(None), ["flows/first.py", "run"])
+        self.assertEqual(asked(SimpleNamespace(name="flows.first")), ["-m", "flows.first", "run"])
+
     def test_place(self):
         from metaflow.plugins.aws.batch.batch_decorator import BatchDecorator
 

@@ -1,4 +1,4 @@
-//! `ferroflow FLOW.py ARGS…`: becomes `python FLOW.py ARGS…` with the extension in force.
+//! `ferroflow FLOW.py ARGS…`: becomes `python FLOW.py ARGS…` with the extension in force; so does `ferroflow -m MODULE ARGS…`.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -12,18 +12,50 @@ use anyhow::{Context, Result, bail};
 use super::dev;
 use crate::{host_files, interpreter};
 
+/// What Python is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow<'a> {
+    /// A file of Python source.
+    File(&'a OsStr),
+    /// A module that Python finds, as `python -m` does; empty when none is named.
+    Module(&'a OsStr),
+}
+
+impl<'a> Flow<'a> {
+    /// The flow that the arguments after the program's name begin with, and the flow's own; none if they begin with a verb
+    /// or an option. A file has a name that ends in `.py`, or a path with a slash, which no verb has.
+    pub(crate) fn leading(args: &'a [OsString]) -> Option<(Self, &'a [OsString])> {
+        let (first, rest) = args.split_first()?;
+        if first == "-m" {
+            let module = rest.first().map_or(OsStr::new(""), OsString::as_os_str);
+            return Some((Self::Module(module), rest.get(1..).unwrap_or_default()));
+        }
+        let path = Path::new(first);
+        let is_file = path.extension().is_some_and(|e| e == "py") || path.components().count() > 1;
+        is_file.then_some((Self::File(first), rest))
+    }
+}
+
 /// Replaces this process by Python, so that signals, exit code and terminal are Python's own.
-pub(crate) fn run(flow: &OsStr, args: &[OsString]) -> Result<ExitCode> {
-    if !Path::new(flow).exists() {
-        bail!(
+pub(crate) fn run(flow: Flow, args: &[OsString]) -> Result<ExitCode> {
+    match flow {
+        Flow::File(file) if !Path::new(file).exists() => bail!(
             "the flow file `{}` does not exist\nhint: the first argument is the path of a Python file",
-            flow.display()
-        );
+            file.display()
+        ),
+        Flow::Module(module) if module.is_empty() => {
+            bail!("-m needs the name of a module\nhint: ferroflow -m package.flow run")
+        }
+        _ => {}
     }
     let python = interpreter::find()?;
     let own = std::env::current_exe().context("cannot find the path of this program")?;
     let mut command = Command::new(&python);
-    command.arg(flow).args(args).env("FERROFLOW_BIN", own);
+    match flow {
+        Flow::File(file) => command.arg(file),
+        Flow::Module(module) => command.arg("-m").arg(module),
+    };
+    command.args(args).env("FERROFLOW_BIN", own);
     if std::env::var_os("FERROFLOW").is_none_or(|v| v != "off") {
         command.env("PYTHONPATH", python_path(&python)?);
     }
@@ -39,9 +71,44 @@ fn python_path(python: &Path) -> Result<OsString> {
     if !interpreter::has_extension(python) {
         ours.push(files.extension);
     }
-    let theirs = std::env::var_os("PYTHONPATH").unwrap_or_default();
-    let theirs: Vec<_> = std::env::split_paths(&theirs)
+    // To Python an empty variable is none; an empty entry would be the current folder.
+    let theirs = std::env::var_os("PYTHONPATH").filter(|paths| !paths.is_empty());
+    let theirs: Vec<_> = theirs
+        .iter()
+        .flat_map(std::env::split_paths)
         .filter(|path| !ours.contains(path))
         .collect();
     std::env::join_paths(ours.iter().chain(&theirs)).context("cannot extend PYTHONPATH")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn files_and_modules_are_flows() {
+        for file in ["flow.py", "sub/flow.py", "./flow", "/opt/flows/train"] {
+            let line = args(&format!("{file} run"));
+            let expected = (Flow::File(OsStr::new(file)), &line[1..]);
+            assert_eq!(Flow::leading(&line), Some(expected), "{file}");
+        }
+        let blank = [OsString::from("dir with blank/flow.py")];
+        assert!(Flow::leading(&blank).is_some());
+        let line = args("-m package.flow run -m");
+        let expected = (Flow::Module(OsStr::new("package.flow")), &line[2..]);
+        assert_eq!(Flow::leading(&line), Some(expected));
+        let expected = (Flow::Module(OsStr::new("")), &[][..]);
+        assert_eq!(Flow::leading(&args("-m")), Some(expected));
+    }
+
+    #[test]
+    fn verbs_and_options_are_none() {
+        for line in ["dev up", "--version", "help"] {
+            assert_eq!(Flow::leading(&args(line)), None, "{line}");
+        }
+    }
 }

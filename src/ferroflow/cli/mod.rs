@@ -1,24 +1,21 @@
 //! The command line. `ferroflow FLOW.py ARGS…` takes exactly the arguments of
-//! `python FLOW.py ARGS…`; everything else is a verb of Ferroflow's own.
+//! `python FLOW.py ARGS…`, and `ferroflow -m MODULE ARGS…` those of `python -m MODULE ARGS…`;
+//! everything else is a verb of Ferroflow's own.
 
 mod dev;
 mod engine;
 mod flow;
 mod package;
 
-use std::{
-    ffi::{OsStr, OsString},
-    io::IsTerminal,
-    path::Path,
-    process::ExitCode,
-};
+use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use model::exit_code;
 
 /// Runs unmodified Metaflow flows, locally and on AWS Batch.
 ///
-/// `ferroflow FLOW.py ARGS…` is `python FLOW.py ARGS…`, with the run in Ferroflow's hands.
+/// `ferroflow FLOW.py ARGS…` is `python FLOW.py ARGS…`, with the run in Ferroflow's hands;
+/// `ferroflow -m MODULE ARGS…` is `python -m MODULE ARGS…`.
 #[derive(Debug, Parser)]
 #[command(name = "ferroflow", version, arg_required_else_help = true)]
 struct Cli {
@@ -44,8 +41,9 @@ enum Verb {
 /// Runs a command line; the result is the exit code of the process.
 pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     start_tracing();
-    let outcome = if args.get(1).is_some_and(|first| names_flow(first)) {
-        flow::run(&args[1], &args[2..])
+    let after_name = args.get(1..).unwrap_or_default();
+    let outcome = if let Some((flow, rest)) = flow::Flow::leading(after_name) {
+        flow::run(flow, rest)
     } else {
         match Cli::try_parse_from(args) {
             Ok(cli) => match cli.verb {
@@ -70,11 +68,6 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     })
 }
 
-/// Whether the first argument is a flow and not a verb: Python source by its name.
-fn names_flow(argument: &OsStr) -> bool {
-    Path::new(argument).extension().is_some_and(|e| e == "py")
-}
-
 fn start_tracing() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("FERROFLOW_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
@@ -94,12 +87,5 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn python_files_are_flows() {
-        assert!(names_flow(OsStr::new("dir with blank/flow.py")));
-        assert!(!names_flow(OsStr::new("dev")));
-        assert!(!names_flow(OsStr::new("--version")));
     }
 }
