@@ -105,7 +105,8 @@ fn folders() -> Vec<PathBuf> {
 }
 
 /// Where packages of a Python may be whose scripts are in `prefix/bin`: Debian has its own name,
-/// Fedora its own library folder, and `pip install --target` none.
+/// Fedora its own library folder, and `pip install --target` none. uv's `--link-mode symlink` leaves
+/// the program in the unpacked wheel, below `ferroflow-….data`.
 fn packages(prefix: &Path) -> impl Iterator<Item = PathBuf> {
     let libraries = ["lib", "lib64"].map(|name| fs::read_dir(prefix.join(name)));
     let versions = libraries.into_iter().flatten().flatten().flatten();
@@ -114,4 +115,41 @@ fn packages(prefix: &Path) -> impl Iterator<Item = PathBuf> {
             ["site-packages", "dist-packages"].map(|name| version.path().join(name))
         })
         .chain([prefix.to_path_buf()])
+        .chain(unpacked_wheel(prefix))
+}
+
+fn unpacked_wheel(prefix: &Path) -> Option<PathBuf> {
+    let is_data = prefix.extension().is_some_and(|e| e == "data");
+    is_data.then(|| prefix.parent().map(Path::to_path_buf))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(prefix: &str, made: &str) -> bool {
+        let place = tempfile::tempdir().unwrap();
+        let packages_made = place.path().join(made);
+        fs::create_dir_all(&packages_made).unwrap();
+        packages(&place.path().join(prefix)).any(|folder| folder == packages_made)
+    }
+
+    #[test]
+    fn packages_are_found_where_installers_put_them() {
+        for (prefix, made) in [
+            ("env", "env/lib/python3.11/site-packages"),
+            ("env", "env/lib64/python3.11/site-packages"),
+            ("local", "local/lib/python3.11/dist-packages"),
+            (
+                "Library/Python/3.11",
+                "Library/Python/3.11/lib/python/site-packages",
+            ),
+            ("target", "target"),
+            ("wheel/ferroflow-1.0.data", "wheel"),
+        ] {
+            assert!(found(prefix, made), "{made}");
+        }
+        assert!(!found("env", "other/lib/python3.11/site-packages"));
+        assert!(!found("wheel/env", "wheel"));
+    }
 }

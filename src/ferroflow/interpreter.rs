@@ -40,7 +40,9 @@ pub(crate) fn find() -> Result<PathBuf> {
 
 fn candidates() -> Vec<PathBuf> {
     let in_prefix = |name| env::var_os(name).map(|prefix| PathBuf::from(prefix).join("bin/python"));
+    // Of the installed program, where a link to it has been started (pipx, `uv tool`).
     let beside = env::current_exe()
+        .and_then(fs::canonicalize)
         .ok()
         .and_then(|exe| exe.parent().map(|folder| folder.join("python")));
     let mut found = Vec::new();
@@ -95,19 +97,20 @@ pub(crate) fn has_extension(python: &Path) -> bool {
 
 /// Looks for the module on disk first, because asking the interpreter costs its start.
 fn has_module(python: &Path, path: &str, question: &str) -> bool {
-    let library = python
-        .parent()
-        .and_then(Path::parent)
-        .map(|prefix| prefix.join("lib"));
-    let on_disk = library
-        .and_then(|lib| fs::read_dir(lib).ok())
-        .is_some_and(|entries| {
-            entries.flatten().any(|entry| {
-                entry.file_name().to_string_lossy().starts_with("python")
-                    && entry.path().join("site-packages").join(path).exists()
-            })
-        });
+    let on_disk = packages_of(python).is_some_and(|packages| packages.join(path).exists());
     on_disk || says_yes(python, question)
+}
+
+/// The interpreter's folder of packages, where its prefix is one Python's alone, as in an
+/// environment: `/usr/local` may have packages of several.
+fn packages_of(python: &Path) -> Option<PathBuf> {
+    let library = python.parent()?.parent()?.join("lib");
+    let entries = fs::read_dir(library).ok()?.flatten();
+    let mut versions = entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python"))
+        .map(|entry| entry.path().join("site-packages"));
+    let only = versions.next()?;
+    versions.next().is_none().then_some(only)
 }
 
 fn says_yes(python: &Path, question: &str) -> bool {
@@ -118,4 +121,23 @@ fn says_yes(python: &Path, question: &str) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_on_disk_count_only_where_the_prefix_is_one_pythons() {
+        let prefix = tempfile::tempdir().unwrap();
+        let python = prefix.path().join("bin/python");
+        let library = prefix.path().join("lib");
+        assert_eq!(packages_of(&python), None);
+        fs::create_dir_all(library.join("python3.11")).unwrap();
+        fs::create_dir_all(library.join("tcl8.6")).unwrap();
+        let packages = library.join("python3.11/site-packages");
+        assert_eq!(packages_of(&python), Some(packages));
+        fs::create_dir_all(library.join("python3.12")).unwrap();
+        assert_eq!(packages_of(&python), None);
+    }
 }
