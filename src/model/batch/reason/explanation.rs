@@ -105,7 +105,8 @@ fn log_stream(end: &JobEnd) -> String {
 fn bootstrap(code: i32) -> &'static str {
     match code {
         container::NO_BOOTSTRAP => {
-            "there is no bootstrap for the machine's architecture; use a queue of another one"
+            "this Ferroflow has no bootstrap for the machine's architecture; use a queue of another \
+             one, or install a wheel, which has both"
         }
         container::BOOTSTRAP_FETCH => {
             "the bootstrap could not be fetched or is damaged; check that the job role may read \
