@@ -32,7 +32,7 @@ TOP_LEVEL = "ferroflow\nmetaflow_extensions\n"
 
 def get_requires_for_build_wheel(config_settings=None):
     requires = maturin.get_requires_for_build_wheel(config_settings)
-    return requires + (["ziglang>=0.13"] if _all(config_settings) and build_bootstrap.wants_zig() else [])
+    return requires + ([build_bootstrap.ZIG] if _all(config_settings) and build_bootstrap.wants_zig() else [])
 
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):

@@ -5,13 +5,14 @@
 
 The Rust target is musl; rustup adds it where it is missing. On Linux without rustup, this machine's own architecture is
 built for glibc with everything linked in. The C part of the TLS library needs a C compiler for the target: this
-machine's own, a cross compiler of the distribution, or zig (`pip install ziglang`). A binary for another architecture that
+machine's own, a cross compiler of the distribution, or zig (from PyPI, as `ZIG` names it). A binary for another architecture that
 cannot be built is left out, with one line that says so.
 """
 
 import argparse
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 BINARY = "ferroflow-bootstrap"
 ARCHITECTURES = ("x86_64", "aarch64")
 MAX_SIZE = 4 << 20
+
+# A release may compile and link otherwise than the one before it.
+ZIG = "ziglang==0.17.1"
 
 # Zig has its own name for the target, and takes no other: cc-rs appends Rust's.
 ZIG_AS_CC = """#!/bin/sh
@@ -117,20 +121,18 @@ def zig_as_cc(arch, target):
     # At a place that stays, or Cargo builds the C part anew each time.
     wrapper = target_dir() / target / "zig-cc"
     wrapper.parent.mkdir(parents=True, exist_ok=True)
-    wrapper.write_text(ZIG_AS_CC % (zig, arch))
+    wrapper.write_text(ZIG_AS_CC % (shlex.quote(zig), arch))
     wrapper.chmod(0o755)
     return str(wrapper)
 
 
 def zig_command():
-    zig = shutil.which("zig") or shutil.which("python-zig")
-    if zig:
-        return "'%s'" % zig
+    """Path of zig: the one installed for this Python, else the machine's."""
     try:
         import ziglang
     except ImportError:
-        return None
-    return "'%s'" % (Path(ziglang.__file__).parent / "zig")
+        return shutil.which("zig")
+    return str(Path(ziglang.__file__).parent / "zig")
 
 
 def wants_zig():
