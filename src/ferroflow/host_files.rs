@@ -86,6 +86,10 @@ fn unpacked_below(bases: &[PathBuf]) -> Result<HostFiles> {
     let mut tried = Vec::new();
     for base in bases {
         let folder = base.join(&name);
+        if env::join_paths([&folder]).is_err() {
+            tried.push(format!("{}: PYTHONPATH cannot name it", folder.display()));
+            continue;
+        }
         match unpack(&folder) {
             Ok(files) => return Ok(files),
             Err(error) => tried.push(format!("{}: {error}", folder.display())),
@@ -201,6 +205,16 @@ mod tests {
         fs::write(files.place("ferroflow/launch.py"), "").unwrap();
         fs::remove_dir_all(&files.extension).unwrap();
         assert_eq!(content(&unpacked_below(&bases).unwrap()), whole);
+    }
+
+    #[test]
+    fn a_folder_that_pythonpath_cannot_name_is_passed_over() {
+        let place = tempfile::tempdir().unwrap();
+        let bases = ["with:colon", "without"].map(|name| place.path().join(name));
+        let files = unpacked_below(&bases).unwrap();
+        assert!(files.host.starts_with(&bases[1]));
+        let error = unpacked_below(&bases[..1]).unwrap_err();
+        assert!(format!("{error:#}").contains("PYTHONPATH"), "{error:#}");
     }
 
     #[test]
