@@ -5,8 +5,8 @@
 
 The Rust target is musl; rustup adds it where it is missing. On Linux without rustup, this machine's own architecture is
 built for glibc with everything linked in. The C part of the TLS library needs a C compiler for the target: this
-machine's own, a cross compiler of the distribution, or zig (from PyPI, as `ZIG` names it). A binary for another architecture that
-cannot be built is left out, with one line that says so.
+machine's own, a cross compiler of the distribution, or zig (from PyPI, as `ZIG` names it). A binary for another
+architecture that cannot be built is left out, with one line that says so.
 """
 
 import argparse
