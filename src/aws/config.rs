@@ -1,23 +1,32 @@
 //! Region, credentials, endpoints, time-outs: everything about AWS that is known before the first
-//! call. The environment, profiles, SSO, `credential_process`, web identity, ECS and IMDS are
-//! read by aws-config, as boto3 reads them.
+//! call, as boto3 would find it. docs/configuration.md lists all sources.
 //!
-//! Not read: `ca_bundle` and `services` sections of `~/.aws/config` for path-style addressing. Of
+//! Not read: `s3` settings of `~/.aws/config` (addressing style, accelerated endpoints). Of
 //! METAFLOW_DATATOOLS_CLIENT_PARAMS the host tells endpoint and CA bundle, and hands runs with more back.
 
-use std::{env, fmt, io, path::PathBuf, time::Duration};
+use std::{env, io, path::PathBuf, time::Duration};
 
 use aws_config::{
-    Region, SdkConfig, retry::RetryConfig,
-    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
+    Region, SdkConfig, identity::IdentityCache, provider_config::ProviderConfig,
+    retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
+    timeout::TimeoutConfig,
 };
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use model::plan::S3Settings;
 
-use crate::http;
+use crate::{
+    credentials::{Chain, CredentialsFrom, Provider},
+    http,
+    profile::{Found, Shared},
+};
 
 /// The region of S3 clients where none is configured, as in boto3.
 const DEFAULT_S3_REGION: &str = "us-east-1";
+
+/// For credentials to come: a `credential_process` may wait for a person, and the flow host for its
+/// hooks.
+const CREDENTIALS: Duration = Duration::from_mins(2);
 
 /// What can be said beyond the environment. The default says nothing.
 #[derive(Debug, Clone, Default)]
@@ -29,27 +38,10 @@ pub struct Settings {
     /// Endpoint of all services, before AWS_ENDPOINT_URL and profiles; S3's own settings come
     /// before it.
     pub endpoint: Option<String>,
-    /// Credentials, before all that aws-config would find.
-    pub credentials: Option<Credentials>,
+    /// Who finds the credentials.
+    pub credentials: CredentialsFrom,
     /// Time-outs and tries.
     pub patience: Patience,
-}
-
-/// Credentials that somebody else found.
-#[derive(Clone)]
-pub struct Credentials {
-    /// Access key id.
-    pub access_key_id: String,
-    /// Secret access key.
-    pub secret_access_key: String,
-    /// Session token of temporary credentials.
-    pub session_token: Option<String>,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").finish_non_exhaustive()
-    }
 }
 
 /// How long to wait, and how often to try again.
@@ -87,11 +79,32 @@ impl Default for Patience {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// No region is configured.
-    #[error(
-        "no AWS region is configured: set AWS_REGION or AWS_DEFAULT_REGION, or `region` in the \
-         AWS profile"
-    )]
+    #[error("no AWS region is configured: set AWS_DEFAULT_REGION, or `region` in the AWS profile")]
     NoRegion,
+    /// A variable names a profile that is not there.
+    #[error(
+        "there is no AWS profile `{name}`, which {origin} names, in ~/.aws/config and \
+         ~/.aws/credentials (there are: {known})"
+    )]
+    NoProfile {
+        /// The profile.
+        name: String,
+        /// The variable.
+        origin: String,
+        /// Those that are there.
+        known: String,
+    },
+    /// The configuration files of AWS make no sense.
+    #[error("cannot read the configuration files of AWS: {0}")]
+    ProfileFiles(String),
+    /// A proxy's address makes no sense.
+    #[error("cannot use the proxy `{url}`: {why}")]
+    Proxy {
+        /// Its address, without a password.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The datastore's root is not on S3.
     #[error("`{0}` is not of the form s3://bucket/prefix")]
     NotS3(String),
@@ -109,6 +122,12 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// The file is a damaged bundle.
+    #[error("`{}` has what is no certificate", path.display())]
+    BadCertificate {
+        /// The file.
+        path: PathBuf,
+    },
     /// The TLS library refuses.
     #[error("cannot set TLS up: {0}")]
     Tls(String),
@@ -120,6 +139,32 @@ pub struct Aws {
     sdk: SdkConfig,
     s3: S3Settings,
     patience: Patience,
+    shared: Shared,
+    chain: Chain,
+    providers: Providers,
+}
+
+/// Whom clients ask for credentials. The same one for all services where it may be, so that a
+/// `credential_process` or a person is asked once.
+#[derive(Debug, Clone)]
+struct Providers {
+    batch: SharedCredentialsProvider,
+    others: SharedCredentialsProvider,
+}
+
+impl Providers {
+    fn new(from: &CredentialsFrom, chain: &Chain) -> Self {
+        let of = |service| {
+            let provider = Provider::new(from.clone(), chain.clone(), service);
+            SharedCredentialsProvider::new(provider)
+        };
+        let others = of("s3");
+        let batch = match from {
+            CredentialsFrom::Elsewhere(_) => of("batch"),
+            _ => others.clone(),
+        };
+        Self { batch, others }
+    }
 }
 
 impl Aws {
@@ -132,34 +177,71 @@ impl Aws {
             credentials,
             patience,
         } = settings;
+        let shared = Shared::load().await?;
+        let bundle = shared.ca_bundle().map(|found| PathBuf::from(found.value));
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(patience.connect)
             .read_timeout(patience.read);
         let mut loader = aws_config::from_env()
-            .http_client(http::client(http::ca_bundle_of_environment())?)
+            .no_credentials()
+            .http_client(http::client(bundle)?)
             .timeout_config(timeouts.build());
-        if let Some(region) = region {
+        if let Some(name) = shared.name() {
+            loader = loader.profile_name(name);
+        }
+        if let Some(region) = region.or_else(|| shared.region().map(|found| found.value)) {
             loader = loader.region(Region::new(region));
         }
         if let Some(endpoint) = endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        if let Some(credentials) = credentials {
-            loader = loader.credentials_provider(aws_credential_types::Credentials::new(
-                credentials.access_key_id,
-                credentials.secret_access_key,
-                credentials.session_token,
-                None,
-                "ferroflow",
-            ));
-        }
         let sdk = loader.load().await;
-        Ok(Self { sdk, s3, patience })
+        let cache = IdentityCache::lazy().load_timeout(CREDENTIALS).build();
+        let chain = chain(&sdk);
+        Ok(Self {
+            providers: Providers::new(&credentials, &chain),
+            chain,
+            sdk: sdk.into_builder().identity_cache(cache).build(),
+            s3,
+            patience,
+            shared,
+        })
     }
 
     /// The region, if one is configured.
     pub fn region(&self) -> Option<&str> {
         self.sdk.region().map(AsRef::as_ref)
+    }
+
+    /// What says which region it is, where that is not asked of the instance.
+    pub fn region_found(&self) -> Option<Found> {
+        self.shared.region()
+    }
+
+    /// The profile that a variable names.
+    pub fn profile(&self) -> Option<&str> {
+        self.shared.name()
+    }
+
+    /// The file of certificates that are trusted, and what names it.
+    pub fn ca_bundle_found(&self) -> Option<Found> {
+        self.shared.ca_bundle()
+    }
+
+    pub(crate) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The configuration of clients of AWS Batch.
+    fn sdk_of_batch(&self) -> SdkConfig {
+        let provider = self.providers.batch.clone();
+        self.sdk.to_builder().credentials_provider(provider).build()
+    }
+
+    /// The configuration of clients of other services.
+    pub(crate) fn sdk(&self) -> SdkConfig {
+        let provider = self.providers.others.clone();
+        self.sdk.to_builder().credentials_provider(provider).build()
     }
 
     pub(crate) fn patience(&self) -> Patience {
@@ -187,7 +269,7 @@ impl Aws {
             return Err(ConfigError::NoRegion);
         }
         let timeouts = self.timeouts().operation_timeout(self.patience.operation);
-        let config = aws_sdk_batch::config::Builder::from(&self.sdk)
+        let config = aws_sdk_batch::config::Builder::from(&self.sdk_of_batch())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts.build());
         Ok(aws_sdk_batch::Client::from_conf(config.build()))
@@ -197,7 +279,7 @@ impl Aws {
         let retries = RetryConfig::standard()
             .with_max_attempts(self.patience.s3_attempts)
             .with_initial_backoff(self.patience.first_pause);
-        let mut config = aws_sdk_s3::config::Builder::from(&self.sdk)
+        let mut config = aws_sdk_s3::config::Builder::from(&self.sdk())
             .region(aws_sdk_s3::config::Region::new(region.to_owned()))
             .retry_config(retries)
             .stalled_stream_protection(StalledStreamProtectionConfig::enabled().build());
@@ -222,6 +304,24 @@ impl Aws {
             .connect_timeout(self.patience.connect)
             .read_timeout(self.patience.read)
     }
+}
+
+/// The sources of credentials, with the HTTP client and time-outs of `sdk`.
+fn chain(sdk: &SdkConfig) -> Chain {
+    let mut config = ProviderConfig::default()
+        .with_use_fips(sdk.use_fips())
+        .with_use_dual_stack(sdk.use_dual_stack());
+    if let Some(client) = sdk.http_client() {
+        config = config.with_http_client(client);
+    }
+    if let Some(timeouts) = sdk.timeout_config() {
+        config = config.with_timeout_config(timeouts.clone());
+    }
+    let region = sdk.region().cloned();
+    Chain::new(
+        config,
+        region.unwrap_or(Region::from_static(DEFAULT_S3_REGION)),
+    )
 }
 
 impl Settings {

@@ -166,7 +166,7 @@ fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// An error and its causes, in one line.
-fn sentence(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

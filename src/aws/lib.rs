@@ -5,8 +5,13 @@
 
 pub mod batch;
 pub mod config;
+pub mod credentials;
 mod failure;
 mod http;
+pub mod inspect;
+mod profile;
 pub mod s3;
 
-pub use config::{Aws, ConfigError, Credentials, Patience, Settings};
+pub use config::{Aws, ConfigError, Patience, Settings};
+pub use credentials::{Credentials, CredentialsFrom};
+pub use profile::Found;

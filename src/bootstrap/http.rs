@@ -1,7 +1,8 @@
 //! HTTP clients: roots of trust, proxies, and timeouts.
 
-use std::{fs, time::Duration};
+use std::{ffi::OsStr, fs, time::Duration};
 
+use model::proxies::{Proxies, Route, VARIABLES};
 use ureq::{
     Agent, Proxy, ProxyProtocol,
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
@@ -21,12 +22,13 @@ const BUNDLES: [&str; 4] = [
     "METAFLOW_S3_VERIFY_CERTIFICATE",
 ];
 
-/// Clients for what may and what must not go through a proxy.
+/// A client for each way that a request may take.
 #[derive(Debug)]
 pub(crate) struct Http {
     secure: Agent,
     plain: Agent,
     direct: Agent,
+    proxies: Proxies,
 }
 
 impl Http {
@@ -49,19 +51,21 @@ impl Http {
                 .build()
                 .new_agent()
         };
+        let proxies = proxies(environment);
         Self {
-            secure: agent(proxy(environment, &["https_proxy", "HTTPS_PROXY"])),
-            plain: agent(proxy(environment, &["http_proxy", "HTTP_PROXY"])),
+            secure: agent(proxies.secure.as_deref().and_then(proxy)),
+            plain: agent(proxies.plain.as_deref().and_then(proxy)),
             direct: agent(None),
+            proxies,
         }
     }
 
     /// The client for a URL.
     pub(crate) fn agent(&self, url: &str) -> &Agent {
-        if url.starts_with("https:") {
-            &self.secure
-        } else {
-            &self.plain
+        match self.proxies.route(url) {
+            Route::Secure => &self.secure,
+            Route::Plain => &self.plain,
+            Route::Direct => &self.direct,
         }
     }
 
@@ -102,8 +106,16 @@ fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
         .collect()
 }
 
-fn proxy(environment: &Environment, names: &[&str]) -> Option<Proxy> {
-    let url = environment.first(names)?;
+fn proxies(environment: &Environment) -> Proxies {
+    // The empty text counts, so `Environment::text` will not do.
+    let value = |name: &str| environment.variables.get(OsStr::new(name))?.to_str();
+    let variables = VARIABLES.into_iter();
+    let set = variables.filter_map(|name| Some((name.to_owned(), value(name)?.to_owned())));
+    Proxies::of(&set.collect())
+}
+
+/// Without NO_PROXY, which was looked at before.
+fn proxy(url: &str) -> Option<Proxy> {
     let given = Proxy::new(url).ok()?;
     let protocol = if given.protocol() == ProxyProtocol::Https {
         ProxyProtocol::Https
@@ -118,12 +130,6 @@ fn proxy(environment: &Environment, names: &[&str]) -> Option<Proxy> {
     }
     if let Some(password) = given.password() {
         proxy = proxy.password(password);
-    }
-    let exceptions = environment.first(&["no_proxy", "NO_PROXY"]).unwrap_or("");
-    for exception in exceptions.split(',').map(str::trim) {
-        if !exception.is_empty() {
-            proxy = proxy.no_proxy(exception);
-        }
     }
     proxy.build().ok()
 }

@@ -15,6 +15,7 @@ pub mod layout;
 pub mod mflog;
 pub mod pickle;
 pub mod plan;
+pub mod proxies;
 pub mod run_record;
 pub mod spec;
 pub mod transition;

@@ -89,7 +89,7 @@ impl Client {
         Ok(queue)
     }
 
-    async fn named_queue(&self, name: &str) -> Result<JobQueueDetail, QueueError> {
+    pub(super) async fn named_queue(&self, name: &str) -> Result<JobQueueDetail, QueueError> {
         let answer = self
             .repeatable("DescribeJobQueues", &self.limits.setup, async || {
                 Ok(self
@@ -104,7 +104,7 @@ impl Client {
         queue.ok_or_else(|| QueueError::NotFound(name.to_owned()))
     }
 
-    async fn first_queue(&self) -> Result<JobQueueDetail, QueueError> {
+    pub(super) async fn first_queue(&self) -> Result<JobQueueDetail, QueueError> {
         let mut token = None;
         loop {
             let page = self

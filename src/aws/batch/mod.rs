@@ -6,6 +6,7 @@
 mod client;
 mod describe_jobs;
 mod error;
+mod inspect_queue;
 mod job_definition;
 mod job_queue;
 mod list_jobs;
@@ -18,6 +19,7 @@ mod terminate_job;
 pub use client::Client;
 pub use describe_jobs::Described;
 pub use error::{BatchError, BatchErrorKind};
+pub use inspect_queue::{EnvironmentState, QueueState};
 pub use job_queue::{JobQueue, QueueError, QueueLookup};
 pub use list_jobs::JobSummary;
 pub use submit_job::SubmitError;

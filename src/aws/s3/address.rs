@@ -7,13 +7,13 @@ const MAX_KEY: usize = 1_024;
 
 /// Where a datastore is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Location {
-    pub(super) bucket: String,
-    pub(super) prefix: String,
+pub(crate) struct Location {
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
 }
 
 /// Takes `s3://bucket/prefix` apart.
-pub(super) fn parse(root: &str) -> Result<Location, ConfigError> {
+pub(crate) fn parse(root: &str) -> Result<Location, ConfigError> {
     let wrong = || ConfigError::NotS3(root.to_owned());
     let path = root.strip_prefix("s3://").ok_or_else(wrong)?;
     let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));

@@ -1,7 +1,7 @@
 //! The datastore on S3 (metaflow/plugins/datastores/s3_storage.py and
 //! metaflow/plugins/datatools/s3/s3.py).
 
-mod address;
+pub(crate) mod address;
 mod fault;
 mod get;
 mod list;

@@ -31,7 +31,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Aws, Credentials, Settings};
+    use crate::{Aws, Credentials, CredentialsFrom, Settings};
 
     /// What becomes of one answer.
     async fn region(answer: &'static str) -> Option<String> {
@@ -39,10 +39,11 @@ mod tests {
         let settings = Settings {
             region: Some("us-west-2".to_owned()),
             endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
-            credentials: Some(Credentials {
+            credentials: CredentialsFrom::Given(Credentials {
                 access_key_id: "a".to_owned(),
                 secret_access_key: "b".to_owned(),
                 session_token: None,
+                expiry: None,
             }),
             ..Settings::default()
         };

@@ -1,85 +1,15 @@
-//! What the process environment decides. A test cannot change its own environment, so these start
-//! the test program again with another one.
+//! What the process environment decides.
 
-use std::process::{Command, Output};
-
-use aws::{Aws, ConfigError, Settings, batch, s3::S3Store};
-use datastore::ObjectStore;
-use model::{batch::JobId, plan::S3Settings};
+use aws::{ConfigError, s3::S3Store};
+use model::plan::S3Settings;
 use serde_json::json;
 
-use crate::server::{Answer, Server, impatience};
+use crate::{
+    again::{Again, text},
+    server::{Answer, Server},
+};
 
-/// Tells the started program what to do.
-const ROLE: &str = "FERROFLOW_TEST_ROLE";
-
-fn start(role: &str, variables: &[(&str, &str)]) -> Output {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "environment::started_again", "--nocapture"])
-        .env_clear()
-        .env(ROLE, role)
-        .envs([
-            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ])
-        .envs([
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_CONFIG_FILE", "/nonexistent"),
-        ])
-        .envs([("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")])
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
-}
-
-async fn started(role: &'static str, variables: Vec<(&'static str, String)>) -> String {
-    let output = tokio::task::spawn_blocking(move || {
-        let variables: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| (*name, &**value))
-            .collect();
-        start(role, &variables)
-    });
-    let output = output.await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    text
-}
-
-/// Not a test of its own: what a test starts.
-#[tokio::test]
-async fn started_again() {
-    let Some(role) = std::env::var_os(ROLE) else {
-        return;
-    };
-    let settings = Settings {
-        patience: impatience(),
-        ..Settings::default()
-    };
-    match role.to_str().unwrap() {
-        "describe" => {
-            let client = batch::Client::new(&Aws::load(settings).await.unwrap()).unwrap();
-            assert_eq!(client.describe_jobs(&[JobId::new("id")]).await.error, None);
-        }
-        "get" => {
-            let aws = Aws::load(settings).await.unwrap();
-            let store = S3Store::open(&aws, "s3://bucket/prefix").await.unwrap();
-            assert_eq!(store.get("key").await.unwrap(), None);
-            println!("region {}", store.address().region);
-        }
-        "load" => match Aws::load(settings).await {
-            Ok(aws) => println!("{:?}", batch::Client::new(&aws).map(drop).err()),
-            Err(error) => println!("{error}"),
-        },
-        other => panic!("unknown role {other}"),
-    }
-}
-
-fn no_jobs() -> Answer {
+pub(crate) fn no_jobs() -> Answer {
     Answer::json(200, &json!({"jobs": []}))
 }
 
@@ -87,8 +17,10 @@ fn no_jobs() -> Answer {
 async fn endpoints_and_region_come_from_the_environment() {
     for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_BATCH"] {
         let server = Server::start([no_jobs()]).await;
-        let region = ("AWS_DEFAULT_REGION", "eu-west-3".to_owned());
-        started("describe", vec![(name, server.url.clone()), region]).await;
+        Again::with_keys("describe")
+            .set(name, &server.url)
+            .run()
+            .await;
         let authorization = &server.requests()[0].headers["authorization"];
         assert!(
             authorization.contains("/eu-west-3/batch/aws4_request"),
@@ -97,69 +29,151 @@ async fn endpoints_and_region_come_from_the_environment() {
     }
     for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"] {
         let server = Server::start([Answer::s3_error(404, "NoSuchKey", "none")]).await;
-        let text = started("get", vec![(name, server.url.clone())]).await;
+        let again = Again::with_keys("get").unset("AWS_DEFAULT_REGION");
+        let text = again.set(name, &server.url).run().await;
         assert!(text.contains("region us-east-1"), "boto3's default: {text}");
         assert_eq!(server.lines(), ["GET /bucket/prefix/key?x-id=GetObject"]);
     }
 }
 
+/// botocore does not read AWS_REGION; here it counts where nothing else says a region.
+#[tokio::test]
+async fn the_region_is_boto3s() {
+    let config = "[default]\nregion = eu-west-2\n[profile other]\nregion = eu-central-1\n";
+    for (variables, region) in [
+        (&[("AWS_REGION", "us-west-1")][..], "eu-west-2"),
+        (&[("AWS_DEFAULT_REGION", "eu-north-1")], "eu-north-1"),
+        (&[("AWS_PROFILE", "other")], "eu-central-1"),
+        (
+            &[("AWS_PROFILE", "default"), ("AWS_DEFAULT_PROFILE", "other")],
+            "eu-central-1",
+        ),
+    ] {
+        let server = Server::start([Answer::s3_error(404, "NoSuchKey", "none")]).await;
+        let mut again = Again::with_keys("get")
+            .unset("AWS_DEFAULT_REGION")
+            .file(".aws/config", config)
+            .set("AWS_ENDPOINT_URL", &server.url);
+        for (name, value) in variables {
+            again = again.set(name, *value);
+        }
+        let text = again.run().await;
+        assert!(text.contains(&format!("region {region}")), "{text}");
+    }
+    let server = Server::start([Answer::s3_error(404, "NoSuchKey", "none")]).await;
+    let again = Again::with_keys("get").unset("AWS_DEFAULT_REGION");
+    let again = again.set("AWS_REGION", "us-west-1");
+    let text = again.set("AWS_ENDPOINT_URL", &server.url).run().await;
+    assert!(text.contains("region us-west-1"), "{text}");
+}
+
 #[tokio::test]
 async fn proxies_are_honoured() {
     let proxy = Server::start([no_jobs()]).await;
-    let variables = |no_proxy: &str, endpoint: &str| {
-        vec![
-            ("HTTP_PROXY", proxy.url.clone()),
-            ("NO_PROXY", no_proxy.to_owned()),
-            ("AWS_ENDPOINT_URL", endpoint.to_owned()),
-            ("AWS_REGION", "eu-west-3".to_owned()),
-        ]
+    let again = |no_proxy: &str, endpoint: &str| {
+        Again::with_keys("describe")
+            .set("HTTP_PROXY", &proxy.url)
+            .set("NO_PROXY", no_proxy)
+            .set("AWS_ENDPOINT_URL", endpoint)
     };
-    started("describe", variables("", "http://batch.invalid")).await;
+    again("", "http://batch.invalid").run().await;
     assert_eq!(proxy.lines(), ["POST http://batch.invalid/v1/describejobs"]);
 
     let server = Server::start([no_jobs()]).await;
-    started("describe", variables("127.0.0.1", &server.url)).await;
+    again("127.0.0.1", &server.url).run().await;
     assert_eq!(server.lines(), ["POST /v1/describejobs"]);
     assert_eq!(proxy.requests().len(), 1);
+
+    // boto3 does not know it, and people set it to what is no HTTP proxy at all.
+    let server = Server::start([no_jobs()]).await;
+    let again = Again::with_keys("describe").set("ALL_PROXY", "socks5h://127.0.0.1:9");
+    again.set("AWS_ENDPOINT_URL", &server.url).run().await;
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn https_goes_through_a_tunnel() {
     // The proxy refuses the tunnel; that it was asked is enough.
     let proxy = Server::start((0..3).map(|_| Answer::text(502, ""))).await;
-    let variables = [
-        ("HTTPS_PROXY", proxy.url.clone()),
-        ("AWS_REGION", "eu-west-3".to_owned()),
-    ];
-    let output = tokio::task::spawn_blocking(move || {
-        let variables: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| (*name, &**value))
-            .collect();
-        start("describe", &variables)
-    });
-    assert!(!output.await.unwrap().status.success());
-    assert_eq!(
-        proxy.lines()[0],
-        "CONNECT batch.eu-west-3.amazonaws.com:443"
+    let text = Again::with_keys("describe")
+        .set(
+            "HTTPS_PROXY",
+            proxy.url.replace("http://", "http://me:pass@"),
+        )
+        .run()
+        .await;
+    assert!(text.contains("DescribeJobs failed"), "{text}");
+    let request = &proxy.requests()[0];
+    assert_eq!(request.line, "CONNECT batch.eu-west-3.amazonaws.com:443");
+    assert_eq!(request.headers["proxy-authorization"], "Basic bWU6cGFzcw==");
+}
+
+/// As in slim containers; the HTTP client alone would end in a panic.
+#[tokio::test]
+async fn a_system_without_certificates_has_the_public_ones() {
+    let said = Again::with_keys("describe")
+        .set("SSL_CERT_FILE", "/nowhere")
+        .set("SSL_CERT_DIR", "/nowhere")
+        .set("AWS_ENDPOINT_URL", "https://127.0.0.1:9")
+        .run()
+        .await;
+    assert!(
+        said.contains("DescribeJobs failed: Unreachable: "),
+        "{said}"
     );
 }
 
 #[tokio::test]
 async fn what_is_missing_is_named() {
-    let text = started("load", vec![]).await;
-    assert!(text.contains("Some(NoRegion)"), "{text}");
+    let again = Again::with_keys("load").unset("AWS_DEFAULT_REGION");
+    let said = again.run().await;
+    assert!(said.contains("Some(NoRegion)"), "{said}");
 
-    let text = started("load", vec![("AWS_CA_BUNDLE", "/nonexistent".to_owned())]).await;
-    assert!(
-        text.contains("cannot read the certificates `/nonexistent`"),
-        "{text}"
-    );
+    let said = Again::with_keys("load")
+        .set("HTTPS_PROXY", "socks5://me:pass@proxy:1080")
+        .run()
+        .await;
+    let want = "cannot use the proxy `socks5://…@proxy:1080`: ";
+    assert!(said.contains(want) && !said.contains("me:pass"), "{said}");
 
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let path = file.path().to_str().unwrap().to_owned();
-    let text = started("load", vec![("AWS_CA_BUNDLE", path)]).await;
-    assert!(text.contains("there are no certificates in"), "{text}");
+    let files = "[default]\nregion = x\n[profile dev]\nregion = y\n";
+    let again = Again::with_keys("load").file(".aws/config", files);
+    let said = again.set("AWS_PROFILE", "prod").run().await;
+    let want = "there is no AWS profile `prod`, which AWS_PROFILE names";
+    assert!(said.contains(want) && said.contains("dev"), "{said}");
+}
+
+#[tokio::test]
+async fn bundles_that_are_none_are_named() {
+    for (content, why) in [
+        (None, "cannot read the certificates `"),
+        (Some(""), "there are no certificates in `"),
+        (
+            Some("-----BEGIN CERTIFICATE-----\nno base64\n-----END CERTIFICATE-----\n"),
+            "has what is no certificate",
+        ),
+        (
+            Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            "has what is no certificate",
+        ),
+    ] {
+        let mut again = Again::with_keys("load");
+        if let Some(content) = content {
+            again = again.file("bundle.pem", content);
+        }
+        let path = text(again.home().join("bundle.pem"));
+        let config = format!("[default]\nca_bundle = {path}\n");
+        let said = again.set("AWS_CA_BUNDLE", &path).run().await;
+        assert!(said.contains(why) && said.contains(&path), "{said}");
+        // And where the profile names it.
+        let mut again = Again::with_keys("load").file(".aws/config", config);
+        if let Some(content) = content {
+            std::fs::write(&path, content).unwrap_or_default();
+            again = again.file("bundle.pem", content);
+        }
+        let said = again.run().await;
+        assert!(said.contains("certificate"), "{said}");
+    }
 }
 
 #[tokio::test]

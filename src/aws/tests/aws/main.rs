@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod again;
 mod batch_calls;
+mod credentials;
 mod environment;
 mod job_definitions;
 mod job_queues;

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use aws::{Aws, Credentials, Patience, Settings, batch, batch::QueueLookup, s3::S3Store};
+use aws::{
+    Aws, Credentials, CredentialsFrom, Patience, Settings, batch, batch::QueueLookup, s3::S3Store,
+};
 use bytes::Bytes;
 use datastore::{
     Entry, Info, Object, ObjectStore, PutMode, PutOptions, PutOutcome, StoreError, UserMetadata,
@@ -120,10 +122,11 @@ impl Moto {
             s3,
             region: Some("eu-north-1".to_owned()),
             endpoint: Some(self.url.clone()),
-            credentials: Some(Credentials {
+            credentials: CredentialsFrom::Given(Credentials {
                 access_key_id: "a".to_owned(),
                 secret_access_key: "b".to_owned(),
                 session_token: None,
+                expiry: None,
             }),
             patience: Patience::default(),
         }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aws::{Aws, Credentials, Patience, Settings, batch, s3::S3Store};
+use aws::{Aws, Credentials, CredentialsFrom, Patience, Settings, batch, s3::S3Store};
 use model::plan::S3Settings;
 use serde_json::Value;
 use tokio::{
@@ -167,10 +167,11 @@ impl Server {
             s3,
             region: Some("eu-north-1".to_owned()),
             endpoint: Some(self.url.clone()),
-            credentials: Some(Credentials {
+            credentials: CredentialsFrom::Given(Credentials {
                 access_key_id: "AKIDEXAMPLE".to_owned(),
                 secret_access_key: "secret".to_owned(),
                 session_token: None,
+                expiry: None,
             }),
             patience: impatience(),
         };

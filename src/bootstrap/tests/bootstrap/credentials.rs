@@ -47,9 +47,9 @@ fn a_tasks_role_by_relative_uri() {
     fixture
         .server
         .answer("GET", "/v2/credentials/x", &[], &body);
-    // A proxy that does not exist must not be asked.
+    // A proxy that does not exist must not be asked: what NO_PROXY names is the end of a host's name.
     fixture.set("http_proxy", "http://127.0.0.1:9");
-    fixture.set("NO_PROXY", "127.0.0.1");
+    fixture.set("NO_PROXY", "example.com, 0.0.1");
     assert_used(&mut fixture, "AKROLE");
     let seen = fixture.server.seen();
     let asked = seen.iter().filter(|seen| seen.path == "/v2/credentials/x");
