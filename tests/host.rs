@@ -25,7 +25,7 @@ macro_rules! modules {
     };
 }
 
-modules! { batch ends_together extension forkable hand_back hand_over package parts step_options }
+modules! { batch credentials ends_together extension forkable hand_back hand_over package parts step_options }
 
 fn run(module: &str) {
     let output = Command::new(python::with_metaflow())

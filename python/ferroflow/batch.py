@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 
+from .credentials import batch_region, owner
 from .errors import one_line
 from .package import code
 from .plan import batch_decorator
@@ -91,7 +92,7 @@ class BatchSteps:
         if provider and not provider.startswith(BATCH_CLI + "."):
             return "its command `batch` is %s" % provider
         if self._trampoline is None:
-            self._trampoline = Trampoline(self._runtime, region())
+            self._trampoline = Trampoline(self._runtime, region(self._runtime))
         return _changed_bootstrap(self._runtime._environment) or _changed_variables(
             {k: str(v) for deco in decorators if deco.name == "environment" for k, v in deco.attributes["vars"].items()}
         )
@@ -207,10 +208,12 @@ def step_takes_input_file():
     return any(getattr(param, "name", None) == "input_paths_filename" for param in getattr(step, "params", ()))
 
 
-def region():
+def region(runtime):
     """The region of the client that upstream would make, without making it; None when boto3 knows none."""
     import boto3
 
+    if owner(runtime) is not None:
+        return batch_region()
     return boto3.session.Session().region_name
 
 

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from . import fork_server
 from .batch import BatchSteps
 from .binary import locate
+from .credentials import Credentials
 from .errors import HandBack, bad_wish, engine_nonsense, one_line, required, unicode_only
 from .launch import Engine, flush
 from .plan import describe, end_step
@@ -62,6 +63,7 @@ class Host:
         self._module = runtime_module
         self._engine = engine
         self._preparer = Preparer(runtime, runtime_module, engine.env, batch_steps, no_fork)
+        self._credentials = Credentials(runtime)
         self._refused = {}
         self._first_message = None
 
@@ -84,7 +86,7 @@ class Host:
         engine = Engine(locate(), runtime._run_id, server)
         try:
             host = cls(runtime, runtime_module, engine, batch_steps, reason)
-            host._first_message = engine.greet(plan, metaflow_version)
+            host._first_message = engine.greet(plan, metaflow_version, host._tell_credentials)
         except (HandBack, ValueError) as error:
             engine.end()
             _take_signal(engine.signals.received)
@@ -145,6 +147,8 @@ class Host:
             kind = message.get("type")
             if kind == "prepare":
                 self._answer(message)
+            elif kind == "credentials":
+                self._tell_credentials(message)
             elif kind == "release":
                 self._preparer.release(message["task"])
             elif kind == "finish":
@@ -155,6 +159,18 @@ class Host:
                 message = self._engine.connection.receive()
             except ValueError as error:
                 raise engine_nonsense("what is no message (%s)" % one_line(error)) from None
+
+    def _tell_credentials(self, question):
+        """`credentials`, or `refused`: the engine then waits, if it has others that still hold."""
+        signals = self._engine.signals
+        signals.in_hooks = True  # a person may be asked for a code
+        try:
+            answer = self._credentials.answer(question)
+        except (Exception, KeyboardInterrupt) as error:
+            answer = {"type": "refused", "id": question["id"], "error": one_line(error), "traceback": ""}
+        finally:
+            signals.in_hooks = False
+        self._engine.connection.send(answer)
 
     def _answer(self, question):
         """`prepared`, or `refused` when a hook or the metadata provider raises, Ctrl-C included."""

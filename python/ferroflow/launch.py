@@ -49,8 +49,8 @@ class Engine:
             if fork_server:
                 fork_server.end()
 
-    def greet(self, plan, metaflow_version):
-        """Sends hello and plan, and returns the engine's first message.
+    def greet(self, plan, metaflow_version, tell_credentials):
+        """Sends hello and plan, and returns the engine's first message, apart from questions for credentials.
 
         An engine that ends before it has asked for anything has done nothing: then Metaflow can still run the flow.
         Until then a signal ends the engine, however long that waits for the network.
@@ -59,6 +59,9 @@ class Engine:
             with self.signals.raising():
                 self._say_hello(plan, metaflow_version)
                 message = self.connection.receive()
+                while message.get("type") == "credentials":
+                    tell_credentials(message)
+                    message = self.connection.receive()
             self.connection.open_to_signals()
             return message
         except Gone:

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from . import credentials
 from .errors import HandBack
 
 PLAN_VERSION = 1
@@ -39,6 +40,9 @@ def describe(runtime, batch_steps):
         plan["metadata_root"] = _metadata_root()
     if runtime._flow_datastore.TYPE == "s3":
         plan["s3"] = _s3()
+        aws = credentials.describe(runtime, any(step["batch"] for step in plan["steps"].values()))
+        if aws is not None:
+            plan["aws"] = aws
     return plan
 
 
@@ -95,7 +99,7 @@ def _s3():
     return {
         "endpoint": client.get("endpoint_url") or None,
         "server_side_encryption": getattr(metaflow_config, "S3_SERVER_SIDE_ENCRYPTION", None) or None,
-        "ca_bundle": os.path.abspath(verify) if isinstance(verify, str) and os.path.exists(verify) else None,
+        "ca_bundle": os.path.abspath(verify) if isinstance(verify, str) else None,
     }
 
 

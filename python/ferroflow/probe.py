@@ -26,6 +26,11 @@ _MENTIONS = {
     "Worker._launch": "CLIArgs runtime_step_cli subprocess Popen",
 }
 
+# Options of botocore's `Config` that change how long requests take, not where they go or what they mean.
+_HARMLESS = frozenset(
+    "connect_timeout read_timeout max_pool_connections retries tcp_keepalive user_agent user_agent_extra".split()
+)
+
 _ATTRIBUTES = {
     "runtime": (
         "_flow _graph _params_task _metadata _environment _flow_datastore _run_id _clone_run_id _logger "
@@ -45,7 +50,6 @@ def check(runtime, original_execute, runtime_module):
     _check_signatures(runtime, runtime_module)
     _check_flow(runtime)
     _check_stores(runtime)
-    _check_credentials(runtime)
     _check_s3_client(runtime)
     _check_limits(runtime)
 
@@ -123,19 +127,6 @@ def _check_stores(runtime):
         raise HandBack("its metadata provider is %s (%s)" % (metadata.TYPE, type(metadata).__module__))
 
 
-def _check_credentials(runtime):
-    """Credentials that only upstream's own Python can ask for (metaflow/plugins/aws/aws_client.py)."""
-    from metaflow import metaflow_config
-
-    if runtime._flow_datastore.TYPE != "s3":
-        return
-    if getattr(metaflow_config, "AWS_SANDBOX_ENABLED", False):
-        raise HandBack("its AWS credentials come from the Metaflow sandbox (METAFLOW_AWS_SANDBOX_ENABLED)")
-    provider = getattr(metaflow_config, "DEFAULT_AWS_CLIENT_PROVIDER", "boto3")
-    if provider != "boto3":
-        raise HandBack("its AWS credentials come from METAFLOW_DEFAULT_AWS_CLIENT_PROVIDER %s" % provider)
-
-
 def _check_s3_client(runtime):
     """What upstream gives to boto3 and the engine cannot honour (metaflow_config.py, DATATOOLS_CLIENT_PARAMS)."""
     from metaflow import metaflow_config
@@ -143,12 +134,18 @@ def _check_s3_client(runtime):
     if runtime._flow_datastore.TYPE != "s3":
         return
     client = getattr(metaflow_config, "DATATOOLS_CLIENT_PARAMS", None) or {}
-    # get_aws_client adds `config`.
-    unknown = sorted(set(client) - {"endpoint_url", "verify", "config"})
+    # get_aws_client adds `config`, or makes an object of it and adds retries.
+    unknown = set(client) - {"endpoint_url", "verify", "config"}
+    unknown.update("config.%s" % name for name in set(_options(client.get("config"))) - _HARMLESS)
     if unknown:
-        raise HandBack("METAFLOW_DATATOOLS_CLIENT_PARAMS has %s" % ", ".join(unknown))
+        raise HandBack("METAFLOW_DATATOOLS_CLIENT_PARAMS has %s" % ", ".join(sorted(unknown)))
     if client.get("verify") is False:
         raise HandBack("METAFLOW_DATATOOLS_CLIENT_PARAMS turns the check of certificates off")
+
+
+def _options(config):
+    """What somebody has set in a configuration of botocore, which is a dictionary until it is used."""
+    return config if isinstance(config, dict) else getattr(config, "_user_provided_options", None) or {}
 
 
 def _check_limits(runtime):

@@ -17,6 +17,8 @@ class FakeAws:
         self.objects = {}
         self.jobs = []
         self.requests = []
+        self.roles = []  # the forms by which AWS STS was asked for roles
+        self.sandboxes = []  # the headers by which the sandbox was asked for keys
         handler = type("Handler", (_Handler,), {"aws": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -87,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self):
+        if self.path == "/auth/token":
+            return self.keys_of_sandbox()
         if "list-type" in self.path:
             return self.list_objects()
         if self.key() not in self.aws.objects:
@@ -118,8 +122,25 @@ class _Handler(BaseHTTPRequestHandler):
         xml = "<ListBucketResult><IsTruncated>false</IsTruncated>%s</ListBucketResult>" % "".join(entries)
         self.reply(200, xml.encode(), Content_Type="application/xml")
 
+    def keys_of_sandbox(self):
+        self.aws.sandboxes.append(dict(self.headers.items()))
+        keys = {"aws_access_key_id": "AKSAND-%d" % len(self.aws.sandboxes), "aws_secret_access_key": "s"}
+        self.reply(200, json.dumps(dict(keys, aws_session_token="t")).encode(), Content_Type="application/json")
+
+    def assume_role(self, form):
+        self.aws.roles.append({k: v[0] for k, v in parse_qs(form).items()})
+        xml = (
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>AKROLE-%d</AccessKeyId><SecretAccessKey>s"
+            "</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials>"
+            "</AssumeRoleResult></AssumeRoleResponse>" % len(self.aws.roles)
+        )
+        self.reply(200, xml.encode(), Content_Type="text/xml")
+
     def do_POST(self):
-        question = json.loads(self.body() or b"{}")
+        body = self.body()
+        if self.path == "/" and b"Action=AssumeRole" in body:
+            return self.assume_role(body.decode())
+        question = json.loads(body or b"{}")
         name = self.path.rsplit("/", 1)[-1]
         if name == "submitjob":
             self.aws.jobs.append(question)

@@ -12,6 +12,7 @@ as a line of JSON; FAKE_ENGINE holds words that make it misbehave:
   many-inputs     makes a question with 40,000 input paths before the run, and logs the answer
   finish=JSON     ends with this outcome instead of running anything
   trampolines     starts the command line of upstream's trampoline too, before a container
+  credentials=X   asks for credentials of service X before anything else
   questions       asks what is in the file FAKE_ENGINE_QUESTIONS (a list in JSON) instead of running anything
 """
 
@@ -67,6 +68,11 @@ class Link:
             answer = self.read()
             if answer.get("id") == self.ids:
                 return answer
+
+    def ask_for_credentials(self, service):
+        self.ids += 1
+        self.write({"type": "credentials", "id": self.ids, "service": service})
+        assert self.read()["id"] == self.ids
 
     def finish(self, **outcome):
         self.write({"type": "finish", "outcome": outcome})
@@ -228,6 +234,8 @@ def main():
     if "hang-at-start" in words:
         time.sleep(600)
     for word in words:
+        if word.startswith("credentials="):
+            link.ask_for_credentials(word[len("credentials=") :])
         if word.startswith("finish="):
             link.finish(**json.loads(word[len("finish=") :]))
     if "many-inputs" in words:

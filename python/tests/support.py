@@ -20,6 +20,8 @@ HANDED_BACK = "ferroflow: handing this run back to Metaflow: "
 class FlowCase(unittest.TestCase):
     """Each test has a folder of its own, with a datastore of its own."""
 
+    typed = None  # what a person types; there is no terminal then, so Python reads it from standard input
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="host-test-")
         self.addCleanup(shutil.rmtree, self.folder, True)
@@ -53,7 +55,8 @@ class FlowCase(unittest.TestCase):
             [sys.executable, script, "--no-pylint"] + list(args),
             cwd=self.folder,
             env=self.environment(**changes),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if self.typed is None else subprocess.PIPE,
+            start_new_session=self.typed is not None,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
@@ -67,7 +70,7 @@ class FlowCase(unittest.TestCase):
 
     def wait(self, process):
         try:
-            out, err = process.communicate(timeout=600)  # against a test that hangs; a busy machine takes long
+            out, err = process.communicate(self.typed, timeout=600)  # against a test that hangs; a busy machine takes long
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -244,21 +244,10 @@ class Foreign(BatchCase):
 class Settings(BatchCase):
     """Those that only Metaflow's own Python can ask for leave the whole run to it."""
 
-    def test_client_provider(self):
-        changes = {
-            "METAFLOW_DEFAULT_AWS_CLIENT_PROVIDER": "company",
-            "PYTHONPATH": os.pathsep.join([PYTHON_DIR, os.path.join(HERE, "extension")]),
-        }
-        result = self.run_flow("linear", **changes)
-        self.assertEqual(result.status, 1)
-        self.assertIn("FERROFLOW=require forbids", result.err)
-        result = self.run_flow("linear", FERROFLOW="auto", **changes)
-        self.assert_handed_back(result, "its AWS credentials come from METAFLOW_DEFAULT_AWS_CLIENT_PROVIDER company")
-        self.assertEqual(self.messages(), [])
-
     def test_parameters_of_the_s3_client(self):
         for params, why in [
             ({"region_name": "eu-west-1", "use_ssl": True}, "METAFLOW_DATATOOLS_CLIENT_PARAMS has region_name, use_ssl"),
+            ({"config": {"s3": {"addressing_style": "path"}}}, "METAFLOW_DATATOOLS_CLIENT_PARAMS has config.s3"),
             ({"verify": False}, "METAFLOW_DATATOOLS_CLIENT_PARAMS turns the check of certificates off"),
         ]:
             result = self.run_flow("linear", METAFLOW_DATATOOLS_CLIENT_PARAMS=json.dumps(params))

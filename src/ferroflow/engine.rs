@@ -4,16 +4,29 @@ use std::{
     os::fd::{FromRawFd, OwnedFd, RawFd},
     process::ExitCode,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result, bail};
-use aws::{Aws, Settings, batch::Client, s3::S3Store};
+use aws::{
+    Aws, Credentials, CredentialsFrom, Settings,
+    batch::{Client, QueueLookup},
+    credentials::Ask,
+    s3::S3Store,
+};
 use compute::{
-    host::{Host, HostEvents, Session, protocol::Hello},
+    host::{
+        Host, HostEvents, Questions, Session,
+        protocol::{Hello, HostCredentials},
+    },
     local::ForkServer,
 };
 use datastore::local::LocalStore;
-use model::{Plan, plan::DatastoreKind, run_record::Launcher};
+use model::{
+    Plan,
+    plan::{CredentialsOwner, DatastoreKind},
+    run_record::Launcher,
+};
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     unistd::Pid,
@@ -85,7 +98,7 @@ async fn drive_on_disk(start: RunStart, events: Events) -> Result<()> {
 
 async fn drive_on_s3(start: RunStart, mut events: Events) -> Result<()> {
     let (store, batch) = tokio::select! {
-        ready = connect(&start.plan) => ready?,
+        ready = connect(&start.plan, start.host.questions()) => ready?,
         // Nothing has been asked for, so there is nothing to end in order.
         _ = events.recv() => bail!("ended while connecting to AWS"),
     };
@@ -102,9 +115,24 @@ async fn drive_on_s3(start: RunStart, mut events: Events) -> Result<()> {
 }
 
 /// The datastore, and where jobs go if there are any.
-async fn connect(plan: &Plan) -> Result<(Arc<S3Store>, Option<(Client, Place)>)> {
+async fn connect(
+    plan: &Plan,
+    questions: Questions,
+) -> Result<(Arc<S3Store>, Option<(Client, Place)>)> {
+    let ask = Ask::new(move |service| {
+        let answer = questions.credentials(service);
+        Box::pin(async move {
+            let found = answer.await.map_err(|error| error.to_string())?;
+            Ok(credentials(found))
+        })
+    });
     let aws = Aws::load(Settings {
         s3: plan.s3.clone(),
+        region: plan.aws.region.clone(),
+        credentials: match plan.aws.credentials {
+            CredentialsOwner::Engine => CredentialsFrom::ConfigurationOr(ask),
+            CredentialsOwner::Host => CredentialsFrom::Elsewhere(ask),
+        },
         ..Settings::default()
     })
     .await?;
@@ -115,8 +143,24 @@ async fn connect(plan: &Plan) -> Result<(Arc<S3Store>, Option<(Client, Place)>)>
     let place = Place {
         entry: bootstraps::provide(&store).await?,
         region: aws.region().unwrap_or(&store.address().region).to_owned(),
+        queues: if plan.aws.sandbox {
+            QueueLookup::Sandbox
+        } else {
+            QueueLookup::Describe
+        },
     };
     Ok((store, Some((Client::new(&aws)?, place))))
+}
+
+fn credentials(found: HostCredentials) -> Credentials {
+    let expiry = found.expires_at.filter(|at| at.is_finite() && *at >= 0.0);
+    let since_1970 = expiry.and_then(|at| Duration::try_from_secs_f64(at).ok());
+    Credentials {
+        access_key_id: found.access_key_id,
+        secret_access_key: found.secret_access_key,
+        session_token: found.session_token,
+        expiry: since_1970.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
+    }
 }
 
 #[expect(unsafe_code, reason = "an inherited descriptor is named by its number")]

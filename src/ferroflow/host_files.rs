@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/__main__.py",
     "ferroflow/batch.py",
     "ferroflow/binary.py",
+    "ferroflow/credentials.py",
     "ferroflow/early_exit.py",
     "ferroflow/errors.py",
     "ferroflow/fork_server.py",

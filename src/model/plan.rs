@@ -36,6 +36,9 @@ pub struct Plan {
     /// How S3 is reached, when the datastore is there.
     #[serde(default)]
     pub s3: S3Settings,
+    /// Who has AWS credentials, when it is not the AWS configuration of the environment.
+    #[serde(default)]
+    pub aws: AwsSettings,
     /// How console lines look.
     pub console: ConsoleSettings,
 }
@@ -70,6 +73,29 @@ pub struct S3Settings {
     pub server_side_encryption: Option<String>,
     /// `METAFLOW_S3_VERIFY_CERTIFICATE` as a path: certificates to trust.
     pub ca_bundle: Option<String>,
+}
+
+/// What a client provider of an extension, or the Metaflow sandbox, decides about AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AwsSettings {
+    /// Who finds credentials.
+    pub credentials: CredentialsOwner,
+    /// Region of AWS Batch, where the provider's client has one of its own.
+    pub region: Option<String>,
+    /// Whether this is the sandbox, which does not allow to look queues up.
+    pub sandbox: bool,
+}
+
+/// Who finds AWS credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CredentialsOwner {
+    /// The engine, in botocore's order; the flow host only for what the engine cannot do.
+    #[default]
+    Engine,
+    /// The flow host, always.
+    Host,
 }
 
 /// The datastores that Ferroflow writes.

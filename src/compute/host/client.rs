@@ -1,6 +1,14 @@
 //! The engine's end of the socket to the flow host.
 
-use std::{collections::HashMap, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdUnixStream};
+use std::{
+    collections::HashMap,
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use model::{Plan, TaskKey};
 use tokio::{
@@ -13,7 +21,8 @@ use tokio::{
 };
 
 use super::protocol::{
-    FinishOutcome, FromHost, Hello, MAX_MESSAGE, PROTOCOL_VERSION, Prepare, Prepared, ToHost,
+    FinishOutcome, FromHost, Hello, HostCredentials, MAX_MESSAGE, PROTOCOL_VERSION, Prepare,
+    Prepared, ToHost,
 };
 
 /// Why the host could not be spoken to, or refused.
@@ -64,14 +73,67 @@ pub struct Session {
     pub plan: Box<Plan>,
 }
 
-type Answer = Result<Prepared, HostError>;
+/// Who waits for an answer.
+#[derive(Debug)]
+enum Waiting {
+    Prepared(oneshot::Sender<Result<Prepared, HostError>>),
+    Credentials(oneshot::Sender<Result<HostCredentials, HostError>>),
+}
+
+impl Waiting {
+    /// Hands on what a question met instead of its answer.
+    fn refuse(self, error: HostError) {
+        match self {
+            Self::Prepared(answer) => drop(answer.send(Err(error))),
+            Self::Credentials(answer) => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+/// The way of questions to the host. Clones share it, and may be used by any thread.
+#[derive(Debug, Clone)]
+pub struct Questions {
+    outbox: mpsc::UnboundedSender<Vec<u8>>,
+    waiting: mpsc::UnboundedSender<(u64, Waiting)>,
+    next_id: Arc<AtomicU64>,
+}
+
+impl Questions {
+    /// Asks for the AWS credentials of upstream's client of a service. The host answers between
+    /// its hooks, and may ask a person first.
+    pub fn credentials(
+        &self,
+        service: &str,
+    ) -> impl Future<Output = Result<HostCredentials, HostError>> + Send + 'static {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.ask(Waiting::Credentials(answer), |id| ToHost::Credentials {
+            id,
+            service,
+        });
+        async move {
+            if sent {
+                answered.await.unwrap_or(Err(HostError::Gone))
+            } else {
+                Err(HostError::Gone)
+            }
+        }
+    }
+
+    /// Sends a question; whoever waits is registered first.
+    fn ask<'a>(&self, waiting: Waiting, question: impl FnOnce(u64) -> ToHost<'a>) -> bool {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        self.waiting.send((id, waiting)).is_ok() && self.send(&question(id))
+    }
+
+    fn send(&self, message: &ToHost<'_>) -> bool {
+        serde_json::to_vec(message).is_ok_and(|body| self.outbox.send(body).is_ok())
+    }
+}
 
 /// A handle to the flow host. Questions are answered in order; many may be open.
 #[derive(Debug)]
 pub struct Host {
-    outbox: mpsc::UnboundedSender<Vec<u8>>,
-    waiting: mpsc::UnboundedSender<(u64, oneshot::Sender<Answer>)>,
-    next_id: std::cell::Cell<u64>,
+    questions: Questions,
 }
 
 impl Host {
@@ -116,9 +178,11 @@ impl Host {
         tokio::spawn(write_all(write, to_write));
         tokio::spawn(read_all(read, to_answer, events));
         let host = Self {
-            outbox,
-            waiting,
-            next_id: std::cell::Cell::new(1),
+            questions: Questions {
+                outbox,
+                waiting,
+                next_id: Arc::new(AtomicU64::new(1)),
+            },
         };
         Ok((host, Session { hello, plan }, inbox))
     }
@@ -129,11 +193,11 @@ impl Host {
         &self,
         mut question: Prepare<'_>,
     ) -> impl Future<Output = Result<Prepared, HostError>> + 'static {
-        let id = self.next_id.get();
-        self.next_id.set(id + 1);
-        question.id = id;
         let (answer, answered) = oneshot::channel();
-        let sent = self.waiting.send((id, answer)).is_ok() && self.send(&ToHost::Prepare(question));
+        let sent = self.questions.ask(Waiting::Prepared(answer), |id| {
+            question.id = id;
+            ToHost::Prepare(question)
+        });
         async move {
             if sent {
                 answered.await.unwrap_or(Err(HostError::Gone))
@@ -145,16 +209,17 @@ impl Host {
 
     /// Says that a task has ended for good.
     pub fn release(&self, task: TaskKey) {
-        self.send(&ToHost::Release { task });
+        self.questions.send(&ToHost::Release { task });
     }
 
     /// Says that the run is over. The host closes the socket when it has read it.
     pub fn finish(&self, outcome: &FinishOutcome) {
-        self.send(&ToHost::Finish { outcome });
+        self.questions.send(&ToHost::Finish { outcome });
     }
 
-    fn send(&self, message: &ToHost<'_>) -> bool {
-        serde_json::to_vec(message).is_ok_and(|body| self.outbox.send(body).is_ok())
+    /// A way of questions for those that do not drive the run.
+    pub fn questions(&self) -> Questions {
+        self.questions.clone()
     }
 }
 
@@ -202,7 +267,7 @@ async fn write_all(mut write: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
 
 async fn read_all(
     mut read: BufReader<OwnedReadHalf>,
-    mut questions: mpsc::UnboundedReceiver<(u64, oneshot::Sender<Answer>)>,
+    mut questions: mpsc::UnboundedReceiver<(u64, Waiting)>,
     events: mpsc::UnboundedSender<HostEvents>,
 ) {
     let mut open = HashMap::new();
@@ -214,8 +279,13 @@ async fn read_all(
         }
         match message {
             Ok(FromHost::Prepared(prepared)) => {
-                if let Some(answer) = open.remove(&prepared.id) {
+                if let Some(Waiting::Prepared(answer)) = open.remove(&prepared.id) {
                     let _ = answer.send(Ok(*prepared));
+                }
+            }
+            Ok(FromHost::Credentials(found)) => {
+                if let Some(Waiting::Credentials(answer)) = open.remove(&found.id) {
+                    let _ = answer.send(Ok(*found));
                 }
             }
             Ok(FromHost::Refused {
@@ -224,8 +294,8 @@ async fn read_all(
                 traceback,
             }) => {
                 tracing::debug!(id, error, traceback, "the flow host refused");
-                if let Some(answer) = open.remove(&id) {
-                    let _ = answer.send(Err(HostError::Refused { id, error }));
+                if let Some(waiting) = open.remove(&id) {
+                    waiting.refuse(HostError::Refused { id, error });
                 }
             }
             Ok(FromHost::Signal { signo }) => {

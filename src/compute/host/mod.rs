@@ -4,4 +4,4 @@
 mod client;
 pub mod protocol;
 
-pub use client::{Host, HostError, HostEvents, Session};
+pub use client::{Host, HostError, HostEvents, Questions, Session};

@@ -1,7 +1,7 @@
 //! Messages between flow host and engine. The Python side is python/ferroflow/host.py;
 //! docs/host-protocol.md says what each means.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ pub enum FromHost {
     },
     /// Answer to [`ToHost::Prepare`].
     Prepared(Box<Prepared>),
+    /// Answer to [`ToHost::Credentials`].
+    Credentials(Box<HostCredentials>),
     /// A hook or the metadata provider raised.
     Refused {
         /// Number of the question.
@@ -53,6 +55,27 @@ pub struct Hello {
     pub python: String,
     /// Process id of the host.
     pub pid: u32,
+}
+
+/// AWS credentials, as upstream's client of a service has them.
+#[derive(Clone, Deserialize)]
+pub struct HostCredentials {
+    /// Number of the question.
+    pub id: u64,
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: String,
+    /// Session token of temporary credentials.
+    pub session_token: Option<String>,
+    /// When they cease to be valid, in seconds since 1970, where that is known.
+    pub expires_at: Option<f64>,
+}
+
+impl fmt::Debug for HostCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostCredentials").finish_non_exhaustive()
+    }
 }
 
 /// The command line of one attempt, after all launcher-side hooks.
@@ -166,6 +189,13 @@ pub struct Container {
 pub enum ToHost<'a> {
     /// Create the task or its next attempt and say how to run it.
     Prepare(Prepare<'a>),
+    /// Say what AWS credentials upstream's client of a service has.
+    Credentials {
+        /// Number of the question.
+        id: u64,
+        /// `s3` or `batch`.
+        service: &'a str,
+    },
     /// The task has ended for good.
     Release {
         /// The task.

@@ -72,6 +72,56 @@ fn question(task: u32, step: &StepName) -> Prepare<'_> {
 }
 
 #[tokio::test]
+async fn credentials_are_asked_for_beside_attempts() {
+    let (mut host_end, fd) = pair();
+    host_end.greet(PROTOCOL_VERSION);
+    let (host, _, _events) = Host::connect(fd).await.unwrap();
+    let step = StepName::new("start").unwrap();
+    let questions = host.questions();
+    let first = questions.credentials("s3");
+    let attempt = host.prepare(question(1, &step));
+    let second = questions.credentials("batch");
+    let scripted = tokio::task::spawn_blocking(move || {
+        let asked = [host_end.hear(), host_end.hear(), host_end.hear()];
+        host_end.say(
+            &json!({"type": "credentials", "id": 1, "access_key_id": "AK", "secret_access_key": "s",
+                "session_token": null, "expires_at": 1.5e9}),
+        );
+        let no = json!({"type": "refused", "id": 2, "error": "no", "traceback": ""});
+        host_end.say(&no);
+        let no = json!({"type": "refused", "id": 3, "error": "none", "traceback": ""});
+        host_end.say(&no);
+        (asked, host_end)
+    });
+    let (asked, _host_end) = scripted.await.unwrap();
+    let question = json!({"type": "credentials", "id": 1, "service": "s3"});
+    assert_eq!(asked[0], question);
+    assert_eq!(
+        (&asked[1]["type"], &asked[1]["id"]),
+        (&json!("prepare"), &json!(2))
+    );
+    assert_eq!(
+        (&asked[2]["service"], &asked[2]["id"]),
+        (&json!("batch"), &json!(3))
+    );
+    let found = first.await.unwrap();
+    assert_eq!(found.access_key_id, "AK");
+    assert_eq!(
+        (found.session_token.clone(), found.expires_at),
+        (None, Some(1.5e9))
+    );
+    assert!(!format!("{found:?}").contains("AK"), "{found:?}");
+    assert!(matches!(
+        attempt.await,
+        Err(HostError::Refused { id: 2, .. })
+    ));
+    assert!(matches!(
+        second.await,
+        Err(HostError::Refused { id: 3, .. })
+    ));
+}
+
+#[tokio::test]
 async fn questions_find_their_answers() {
     let (mut scripted, fd) = pair();
     scripted.greet(PROTOCOL_VERSION);

@@ -20,7 +20,10 @@ use std::{
     time::Duration,
 };
 
-use aws::{batch::Client, s3::S3Store};
+use aws::{
+    batch::{Client, QueueLookup},
+    s3::S3Store,
+};
 use compute::host::protocol::BatchCommand;
 use datastore::KnownValues;
 use model::{
@@ -92,6 +95,8 @@ pub(crate) struct Place {
     pub(crate) entry: Entry,
     /// AWS_DEFAULT_REGION: the launcher's, as upstream passes it.
     pub(crate) region: String,
+    /// How queues are looked up.
+    pub(crate) queues: QueueLookup,
 }
 
 /// Services that may not answer for a while.
@@ -111,6 +116,7 @@ struct Shared {
     watcher: Watcher,
     entry: Entry,
     region: String,
+    queues: QueueLookup,
     warned: RefCell<BTreeSet<String>>,
     metadata_root: Option<PathBuf>,
     troubles: Troubles,
@@ -227,6 +233,7 @@ impl Batch {
             watcher,
             entry: place.entry,
             region: place.region,
+            queues: place.queues,
             warned: RefCell::default(),
             troubles,
             events,

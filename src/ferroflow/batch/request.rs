@@ -2,7 +2,7 @@
 
 use std::env;
 
-use aws::batch::{JobQueue, QueueLookup};
+use aws::batch::JobQueue;
 use compute::host::protocol::BatchCommand;
 use model::{
     batch::{
@@ -35,7 +35,7 @@ pub(super) async fn job(shared: &Shared, launch: &Launch) -> anyhow::Result<Job>
     let options = Options::new(&launch.command.command_options);
     let queue: JobQueue = shared
         .client
-        .job_queue(options.queue().as_deref(), QueueLookup::Describe)
+        .job_queue(options.queue().as_deref(), shared.queues)
         .await?;
     let (definition, warnings) = JobDefinition::new(options, queue.platform, &shared.entry)?;
     shared.warn_once(launch, &warnings);

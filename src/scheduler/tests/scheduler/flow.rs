@@ -11,7 +11,8 @@ use std::{
 use model::{
     FlowName, Graph, Node, NodeKind, Plan, RunId, StepName, StepPlan,
     plan::{
-        ConsoleSettings, DatastoreKind, DatastoreSettings, Limits, PLAN_VERSION, Retry, S3Settings,
+        AwsSettings, ConsoleSettings, DatastoreKind, DatastoreSettings, Limits, PLAN_VERSION,
+        Retry, S3Settings,
     },
 };
 
@@ -63,6 +64,7 @@ pub(crate) fn plan_of(nodes: Vec<Node>, start: StepName, end: StepName) -> Plan 
         metadata: "local".to_owned(),
         metadata_root: None,
         s3: S3Settings::default(),
+        aws: AwsSettings::default(),
         console: ConsoleSettings { color: false },
     }
 }
