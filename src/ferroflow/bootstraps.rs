@@ -67,6 +67,14 @@ pub(crate) async fn provide(store: &S3Store) -> Result<Entry> {
     })
 }
 
+/// Architectures that this installation has a bootstrap for, and those that it has none for.
+pub(crate) fn machines() -> Result<(Vec<&'static str>, Vec<&'static str>)> {
+    let found: Vec<_> = found()?.into_iter().map(|(machine, _)| machine).collect();
+    let all = ARCHITECTURES.iter().map(|(machine, _)| *machine);
+    let missing = all.filter(|machine| !found.contains(machine)).collect();
+    Ok((found, missing))
+}
+
 /// The binaries of this installation.
 fn found() -> Result<Vec<(&'static str, PathBuf)>> {
     let folders = folders();

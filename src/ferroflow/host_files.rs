@@ -2,7 +2,9 @@
 //! folders that go onto PYTHONPATH, so that nothing need be installed where the flow runs.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -10,6 +12,8 @@ use std::{
 use anyhow::{Context, Result};
 use datastore::own_folder;
 use sha2::{Digest, Sha256};
+
+use crate::interpreter;
 
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
@@ -74,6 +78,23 @@ impl HostFiles {
         };
         base.join(path)
     }
+}
+
+/// PYTHONPATH for a flow: our folders first, then what the user has.
+pub(crate) fn python_path(python: &Path) -> Result<OsString> {
+    let files = unpacked()?;
+    let mut ours = vec![files.host];
+    if !interpreter::has_extension(python) {
+        ours.push(files.extension);
+    }
+    // To Python an empty variable is none; an empty entry would be the current folder.
+    let theirs = env::var_os("PYTHONPATH").filter(|paths| !paths.is_empty());
+    let theirs: Vec<_> = theirs
+        .iter()
+        .flat_map(env::split_paths)
+        .filter(|path| !ours.contains(path))
+        .collect();
+    env::join_paths(ours.iter().chain(&theirs)).context("cannot extend PYTHONPATH")
 }
 
 /// The files on disk; what is not there yet is written. The folder's name tells its content, so

@@ -10,8 +10,16 @@ use std::{
 
 use anyhow::{Result, bail};
 
+/// An interpreter, and how it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Interpreter {
+    pub(crate) path: PathBuf,
+    /// In words, after "found as".
+    pub(crate) how: &'static str,
+}
+
 /// Finds the interpreter. One named by FERROFLOW_PYTHON is taken as it is.
-pub(crate) fn find() -> Result<PathBuf> {
+pub(crate) fn find() -> Result<Interpreter> {
     if let Some(named) = env::var_os("FERROFLOW_PYTHON") {
         let named = PathBuf::from(named);
         let Some(found) = on_path(&named) else {
@@ -20,14 +28,20 @@ pub(crate) fn find() -> Result<PathBuf> {
                 named.display()
             );
         };
-        return Ok(found);
+        return Ok(Interpreter {
+            path: found,
+            how: "FERROFLOW_PYTHON",
+        });
     }
     let candidates = candidates();
-    if let Some(found) = candidates.iter().find(|python| has_metaflow(python)) {
-        tracing::info!(python = %found.display(), "found the interpreter");
+    if let Some(found) = candidates.iter().find(|python| has_metaflow(&python.path)) {
+        tracing::info!(python = %found.path.display(), "found the interpreter");
         return Ok(found.clone());
     }
-    let tried: Vec<_> = candidates.iter().map(|p| p.display().to_string()).collect();
+    let tried: Vec<_> = candidates
+        .iter()
+        .map(|p| p.path.display().to_string())
+        .collect();
     bail!(
         "no Python interpreter that can import metaflow (tried: {})\nhint: pip install metaflow, activate its virtual environment, or set FERROFLOW_PYTHON",
         if tried.is_empty() {
@@ -38,26 +52,25 @@ pub(crate) fn find() -> Result<PathBuf> {
     )
 }
 
-fn candidates() -> Vec<PathBuf> {
+fn candidates() -> Vec<Interpreter> {
     let in_prefix = |name| env::var_os(name).map(|prefix| PathBuf::from(prefix).join("bin/python"));
     // Of the installed program, where a link to it has been started (pipx, `uv tool`).
     let beside = env::current_exe()
         .and_then(fs::canonicalize)
         .ok()
         .and_then(|exe| exe.parent().map(|folder| folder.join("python")));
-    let mut found = Vec::new();
-    let all = [in_prefix("VIRTUAL_ENV"), in_prefix("CONDA_PREFIX"), beside]
-        .into_iter()
-        .flatten()
-        .filter(|p| p.exists())
-        .chain(
-            ["python", "python3"]
-                .iter()
-                .filter_map(|name| on_path(Path::new(name))),
-        );
-    for python in all {
-        if !found.contains(&python) {
-            found.push(python);
+    let of_environment = [
+        (in_prefix("VIRTUAL_ENV"), "that of VIRTUAL_ENV"),
+        (in_prefix("CONDA_PREFIX"), "that of CONDA_PREFIX"),
+        (beside, "the one beside ferroflow"),
+    ];
+    let on_path = ["python", "python3"].map(|name| (on_path(Path::new(name)), "the first on PATH"));
+    let mut found: Vec<Interpreter> = Vec::new();
+    for (path, how) in of_environment.into_iter().chain(on_path) {
+        if let Some(path) = path.filter(|path| path.exists())
+            && !found.iter().any(|known| known.path == path)
+        {
+            found.push(Interpreter { path, how });
         }
     }
     found

@@ -3,10 +3,12 @@
 mod batch;
 mod bootstraps;
 mod cli;
+mod doctor;
 mod drive;
 mod engine;
 mod host_files;
 mod interpreter;
+mod metaflow_config;
 mod report;
 mod trouble;
 

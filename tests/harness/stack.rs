@@ -86,7 +86,12 @@ impl Stack {
         STACK.get_or_init(|| Self::start(&[]))
     }
 
-    /// What a client needs, as `ferroflow dev env` tells it, and the bootstrap of this build.
+    /// What a client needs, as `ferroflow dev env` tells it.
+    pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    /// The same, and the bootstrap of this build, for runs.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let mut environment = self.environment.clone();
         let bootstraps = bootstraps::folder().to_string_lossy().into_owned();

@@ -48,7 +48,7 @@ pub(crate) fn run(flow: Flow, args: &[OsString]) -> Result<ExitCode> {
         }
         _ => {}
     }
-    let python = interpreter::find()?;
+    let python = interpreter::find()?.path;
     let own = std::env::current_exe().context("cannot find the path of this program")?;
     let mut command = Command::new(&python);
     match flow {
@@ -57,28 +57,11 @@ pub(crate) fn run(flow: Flow, args: &[OsString]) -> Result<ExitCode> {
     };
     command.args(args).env("FERROFLOW_BIN", own);
     if std::env::var_os("FERROFLOW").is_none_or(|v| v != "off") {
-        command.env("PYTHONPATH", python_path(&python)?);
+        command.env("PYTHONPATH", host_files::python_path(&python)?);
     }
     dev::auto::prepare(&mut command, args, &python)?;
     let error = command.exec();
     Err(error).with_context(|| format!("cannot start `{}`", python.display()))
-}
-
-/// Our folders first, then what the user has.
-fn python_path(python: &Path) -> Result<OsString> {
-    let files = host_files::unpacked()?;
-    let mut ours = vec![files.host];
-    if !interpreter::has_extension(python) {
-        ours.push(files.extension);
-    }
-    // To Python an empty variable is none; an empty entry would be the current folder.
-    let theirs = std::env::var_os("PYTHONPATH").filter(|paths| !paths.is_empty());
-    let theirs: Vec<_> = theirs
-        .iter()
-        .flat_map(std::env::split_paths)
-        .filter(|path| !ours.contains(path))
-        .collect();
-    std::env::join_paths(ours.iter().chain(&theirs)).context("cannot extend PYTHONPATH")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! everything else is a verb of Ferroflow's own.
 
 mod dev;
+mod doctor;
 mod engine;
 mod flow;
 mod package;
@@ -27,6 +28,8 @@ struct Cli {
 enum Verb {
     /// The embedded stack: Batch and S3 on this machine, for flows without an AWS account.
     Dev(dev::Args),
+    /// Shows the values that decide about runs, where they come from, and what is wrong with them.
+    Doctor(doctor::Args),
     /// The scheduler of one run; started by the flow host.
     #[command(hide = true)]
     Engine(engine::Args),
@@ -48,6 +51,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         match Cli::try_parse_from(args) {
             Ok(cli) => match cli.verb {
                 Verb::Dev(args) => dev::run(args),
+                Verb::Doctor(args) => doctor::run(&args),
                 Verb::Engine(args) => engine::run(&args),
                 Verb::Bootstrap => Ok(ExitCode::from(bootstrap::main() as u8)),
                 Verb::Package => package::run(),

@@ -44,7 +44,7 @@ pub(super) enum Up {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let folder = args.dir.folder()?;
     let python = match interpreter::find() {
-        Ok(python) => Some(std::path::absolute(python)?),
+        Ok(python) => Some(std::path::absolute(python.path)?),
         Err(error) => {
             eprintln!("ferroflow: jobs run on `python` of their own PATH: {error}");
             None
