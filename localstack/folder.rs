@@ -26,7 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// Another process serves the folder.
-    #[error("process {pid} serves the stack in `{}` already", folder.display())]
+    #[error(
+        "process {pid} serves the stack in `{}` already\nhint: `ferroflow dev down` stops it; --dir names another folder",
+        folder.display()
+    )]
     Held {
         /// The stack's folder.
         folder: PathBuf,
@@ -61,7 +64,10 @@ pub enum StackError {
         error: serde_json::Error,
     },
     /// The system refuses.
-    #[error("cannot {what} `{}`: {error}", path.display())]
+    #[error(
+        "cannot {what} `{}`: {error}\nhint: the stack needs a folder that you may write to; --dir names another",
+        path.display()
+    )]
     Io {
         /// What was tried.
         what: &'static str,

@@ -50,6 +50,10 @@ class Inexpressible(Exception):
     """This step goes through upstream's own trampoline; the text says why."""
 
 
+class Unsubmittable(Inexpressible):
+    """Upstream would refuse to submit this step, too; the text says why."""
+
+
 class BatchSteps:
     """All steps of a run that have upstream's own @batch."""
 
@@ -78,7 +82,7 @@ class BatchSteps:
         try:
             return self._place(task, cli_args, argv)
         except Refused as refused:
-            raise Inexpressible("Metaflow refuses to submit it: %s" % one_line(refused.error)) from refused.error
+            raise Unsubmittable(_refusal(task.decos, refused.error)) from refused.error
         except Exception as error:
             if isinstance(error, Inexpressible):
                 raise
@@ -189,6 +193,13 @@ class BatchSteps:
             file=sys.stderr,
             flush=True,
         )
+
+
+def _refusal(decorators, error):
+    """What upstream has against a step, with the options that it is most often about."""
+    attributes = batch_decorator(decorators).attributes
+    options = ", ".join("%s=%s" % (name, attributes.get(name)) for name in ("cpu", "gpu", "memory"))
+    return "Metaflow refuses to submit it: %s (its @batch has %s)" % (one_line(error), options)
 
 
 def _of_embedded_stack():

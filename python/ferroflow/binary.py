@@ -7,14 +7,17 @@ import sys
 from .errors import HandBack
 
 
+_FIX = "; let it name the program `ferroflow`, or unset it"
+
+
 def locate():
     """$FERROFLOW_BIN, else `ferroflow` beside the interpreter or where pip put it, else on PATH."""
     chosen = os.environ.get("FERROFLOW_BIN")
     if chosen:
         if not os.path.isfile(chosen):
-            raise HandBack("FERROFLOW_BIN names %s, which is not a file" % chosen)
+            raise HandBack("FERROFLOW_BIN names %s, which is not a file%s" % (chosen, _FIX))
         if not os.access(chosen, os.X_OK):
-            raise HandBack("FERROFLOW_BIN names %s, which is not executable" % chosen)
+            raise HandBack("FERROFLOW_BIN names %s, which is not executable%s" % (chosen, _FIX))
         return os.path.abspath(chosen)
     for folder in _script_folders():
         binary = os.path.join(folder, "ferroflow")
@@ -23,7 +26,8 @@ def locate():
     found = shutil.which("ferroflow")
     if found:
         return os.path.abspath(found)
-    raise HandBack("the binary `ferroflow` is neither beside %s nor on PATH" % (sys.executable or "Python"))
+    beside = sys.executable or "Python"
+    raise HandBack("the binary `ferroflow` is neither beside %s nor on PATH; `pip install ferroflow` puts it there" % beside)
 
 
 def _script_folders():

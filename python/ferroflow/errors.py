@@ -27,6 +27,16 @@ def required_step(step, reason):
     return FerroflowRequired("Step *%s*: %s. FERROFLOW=require forbids to start it like this." % (step, reason))
 
 
+def refused_step(step, refusal):
+    """Upstream would not submit this step, and nobody may ask it to under FERROFLOW=require."""
+    from metaflow.exception import MetaflowException
+
+    class StepRefused(MetaflowException):
+        headline = "Step *%s* cannot be submitted to AWS Batch" % step
+
+    return StepRefused(_sentence(refusal))
+
+
 def bad_wish(wish):
     """FERROFLOW has a value that means nothing."""
     from metaflow.exception import MetaflowException

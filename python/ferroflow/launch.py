@@ -10,6 +10,8 @@ from .errors import HandBack, describe_status, engine_gone
 from .protocol import PROTOCOL_VERSION, Connection, Gone
 from .signals import Forwarding, Interrupted
 
+# The status of an engine that has told on standard error what is wrong (src/model/exit_code.rs).
+EXPLAINED = 1
 # How long the engine may take to end once its socket is closed.
 PATIENCE_S = 30
 
@@ -66,7 +68,9 @@ class Engine:
             return message
         except Gone:
             status = self.end()
-            raise HandBack("%s %s before the first task" % (self._binary, describe_status(status))) from None
+            above = "; what it printed says why" if status == EXPLAINED else ""
+            text = "%s %s before the first task%s" % (self._binary, describe_status(status), above)
+            raise HandBack(text) from None
         except Interrupted:
             self._process.kill()
             self.end()

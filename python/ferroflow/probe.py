@@ -12,6 +12,8 @@ from .errors import HandBack
 UPSTREAM_METADATA = "metaflow.plugins.metadata_providers."
 UPSTREAM_DATASTORES = "metaflow.plugins.datastores."
 
+_NEEDED = "; Ferroflow runs on Metaflow 2.15 and newer"
+
 # What a method of upstream must mention for our replacements to be met (`co_names` of its code).
 _MENTIONS = {
     "NativeRuntime.execute": (
@@ -69,7 +71,7 @@ def _check_code(original_execute, runtime_module):
         code = getattr(inspect.unwrap(found) if found else None, "__code__", None)
         missing = set(mentions.split()).difference(_names(code) if code else ())
         if missing:
-            raise HandBack("%s of this Metaflow does not use %s" % (path, ", ".join(sorted(missing))))
+            raise HandBack("%s of this Metaflow does not use %s%s" % (path, ", ".join(sorted(missing)), _NEEDED))
 
 
 def _names(code):
@@ -86,7 +88,7 @@ def _check_attributes(runtime):
         holder = runtime if name == "runtime" else getattr(runtime, name)
         missing = [a for a in attributes.split() if not hasattr(holder, a)]
         if missing:
-            raise HandBack("%s of this Metaflow has no %s" % (name, ", ".join(missing)))
+            raise HandBack("%s of this Metaflow has no %s%s" % (name, ", ".join(missing), _NEEDED))
 
 
 def _check_signatures(runtime, runtime_module):
@@ -102,7 +104,7 @@ def _check_signatures(runtime, runtime_module):
             inspect.signature(function).bind(*args, **kwargs)
         except TypeError as error:
             name = getattr(function, "__name__", function)
-            raise HandBack("%s of this Metaflow takes other arguments: %s" % (name, error)) from None
+            raise HandBack("%s of this Metaflow takes other arguments: %s%s" % (name, error, _NEEDED)) from None
 
 
 def _check_flow(runtime):

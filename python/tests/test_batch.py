@@ -216,13 +216,17 @@ class Foreign(BatchCase):
     def refused(self, questions, *args, **changes):
         [answer] = self.ask(questions, *args, words="questions", **changes)
         self.assertEqual(answer["type"], "refused")
+        self.assertNotIn("goes to AWS Batch through", self.result.err)
         self.assertIn("Ferroflow cannot run this step", self.result.err)
         self.assertIn("FERROFLOW=require forbids to start it like this", self.result.err)
         return answer["error"]
 
     def test_what_upstream_refuses(self):
         question = [{"step": "refused", "input_paths": ["RUN/shell/1"]}]
-        self.assertIn("Invalid CPU value (0); it should be greater than 0", self.refused(question))
+        [answer] = self.ask(question, words="questions")
+        self.assertEqual(answer["type"], "refused")
+        self.assertIn("Step refused cannot be submitted to AWS Batch", self.result.err)
+        self.assertIn("Invalid CPU value (0); it should be greater than 0 (its @batch has cpu=0, gpu=0", self.result.err)
         answers = self.ask(question * 2, words="questions", FERROFLOW="auto")
         self.assertEqual([answer["place"] for answer in answers], [{"kind": "foreign"}] * 2)
         argv = answers[0]["argv"]

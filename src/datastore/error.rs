@@ -52,6 +52,23 @@ pub enum ErrorKind {
     Other,
 }
 
+impl From<&io::Error> for ErrorKind {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::PermissionDenied
+            }
+            io::ErrorKind::Interrupted
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::StaleNetworkFileHandle => Self::Unavailable,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::StorageFull,
+            io::ErrorKind::InvalidFilename => Self::InvalidKey,
+            io::ErrorKind::FileTooLarge => Self::TooLarge,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
@@ -108,18 +125,7 @@ impl StoreError {
     /// What sort of failure it was.
     pub fn kind(&self) -> ErrorKind {
         match &self.cause {
-            Cause::Io(error) => match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    ErrorKind::PermissionDenied
-                }
-                io::ErrorKind::Interrupted
-                | io::ErrorKind::TimedOut
-                | io::ErrorKind::StaleNetworkFileHandle => ErrorKind::Unavailable,
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
-                io::ErrorKind::InvalidFilename => ErrorKind::InvalidKey,
-                io::ErrorKind::FileTooLarge => ErrorKind::TooLarge,
-                _ => ErrorKind::Other,
-            },
+            Cause::Io(error) => error.into(),
             Cause::Service { kind, .. } => *kind,
             Cause::InvalidKey(_) => ErrorKind::InvalidKey,
             Cause::BadMetadata(_) => ErrorKind::BadMetadata,

@@ -1,6 +1,7 @@
 //! The engine process: connects to its host and drives the run.
 
 use std::{
+    fs,
     os::fd::{FromRawFd, OwnedFd, RawFd},
     process::ExitCode,
     sync::Arc,
@@ -37,6 +38,7 @@ use crate::{
     batch::{Batch, Place},
     bootstraps,
     drive::{Driver, RunStart},
+    trouble::Patience,
 };
 
 type Events = mpsc::UnboundedReceiver<HostEvents>;
@@ -55,6 +57,7 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
         .build()
         .context("cannot start the engine's event loop")?;
     let local = tokio::task::LocalSet::new();
+    let patience = Patience::of_environment()?;
     local.block_on(&runtime, async {
         let (host, session, events) = Host::connect(socket).await?;
         let Session { hello, plan } = session;
@@ -69,6 +72,7 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
             host,
             launcher: launcher(hello),
             fork_server,
+            patience,
         };
         match start.plan.datastore.kind {
             DatastoreKind::Local => drive_on_disk(start, events).await?,
@@ -133,6 +137,11 @@ async fn connect(
             CredentialsOwner::Engine => CredentialsFrom::ConfigurationOr(ask),
             CredentialsOwner::Host => CredentialsFrom::Elsewhere(ask),
         },
+        // What lasts longer is waited out by the run, which says so.
+        patience: aws::Patience {
+            batch_attempts: 3,
+            ..aws::Patience::default()
+        },
         ..Settings::default()
     })
     .await?;
@@ -167,6 +176,9 @@ fn credentials(found: HostCredentials) -> Credentials {
 fn inherited(fd: RawFd) -> Result<OwnedFd> {
     if fd <= 2 {
         bail!("--fd {fd} names a standard stream\nhint: this verb is for the flow host only");
+    }
+    if fs::read_link(format!("/proc/self/fd/{fd}")).is_err() && cfg!(target_os = "linux") {
+        bail!("--fd {fd} is not an open descriptor\nhint: this verb is for the flow host only");
     }
     // SAFETY: the host made this descriptor for this process alone; nothing else here uses it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };

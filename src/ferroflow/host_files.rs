@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use datastore::own_folder;
 use sha2::{Digest, Sha256};
 
@@ -117,8 +117,10 @@ fn unpacked_below(bases: &[PathBuf]) -> Result<HostFiles> {
             Err(error) => tried.push(format!("{}: {error}", folder.display())),
         }
     }
-    Err(anyhow::anyhow!(tried.join("; ")))
-        .context("cannot write the files of the flow host anywhere\nhint: set XDG_CACHE_HOME or TMPDIR to a folder that can be written and has space left")
+    bail!(
+        "cannot write the files of the flow host anywhere ({})\nhint: set XDG_CACHE_HOME or TMPDIR to a folder that can be written and has space left",
+        tried.join("; ")
+    )
 }
 
 fn digest() -> String {

@@ -4,6 +4,7 @@
 
 use std::{
     env, fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -28,6 +29,12 @@ pub(crate) fn find() -> Result<Interpreter> {
                 named.display()
             );
         };
+        if !is_executable(&found) {
+            bail!(
+                "FERROFLOW_PYTHON names `{}`, which is not a program that you may start\nhint: set it to the path of a Python interpreter",
+                named.display()
+            );
+        }
         return Ok(Interpreter {
             path: found,
             how: "FERROFLOW_PYTHON",
@@ -84,6 +91,11 @@ fn on_path(program: &Path) -> Option<PathBuf> {
     env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|candidate| candidate.is_file())
+}
+
+/// Whether it is a file that may be started, as far as its mode tells.
+fn is_executable(program: &Path) -> bool {
+    fs::metadata(program).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
 }
 
 fn has_metaflow(python: &Path) -> bool {

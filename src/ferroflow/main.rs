@@ -1,5 +1,6 @@
 //! `ferroflow`: runs unmodified Metaflow flows.
 
+mod advice;
 mod batch;
 mod bootstraps;
 mod cli;

@@ -1,14 +1,19 @@
 //! Waiting out what passes. A datastore or an AWS API that does not answer for a while is no failure of a task: the run
-//! waits, says so, and tries again.
+//! waits, says so, and tries again. It waits for as long as it takes for a service that has answered before; a service that
+//! never has, and one that now refuses what it has allowed, has two minutes ([`Patience`]).
 
 use std::{
     cell::Cell,
+    env,
     rc::Rc,
     time::{Duration, SystemTime},
 };
 
-use aws::batch::{BatchError, QueueError};
-use datastore::{StoreError, TaskResultError, local_metadata::LocalMetadataError};
+use anyhow::{Context, bail};
+use aws::batch::{BatchError, BatchErrorKind, QueueError};
+use datastore::{
+    Cause, ErrorKind, StoreError, TaskResultError, local_metadata::LocalMetadataError,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -21,6 +26,40 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The same trouble is told again after this time at the earliest.
 const SAY_AGAIN: Duration = Duration::from_mins(5);
 
+/// Seconds for which a run waits for what may not pass: a whole number.
+const PATIENCE: &str = "FERROFLOW_PATIENCE";
+
+/// For how long a run waits for a service that has never answered, or that refuses what it has allowed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience(Duration);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(Duration::from_mins(2))
+    }
+}
+
+impl Patience {
+    /// What FERROFLOW_PATIENCE says, or two minutes.
+    pub(crate) fn of_environment() -> anyhow::Result<Self> {
+        let Some(text) = env::var_os(PATIENCE).filter(|text| !text.is_empty()) else {
+            return Ok(Self::default());
+        };
+        match text.to_str().and_then(|text| text.parse().ok()) {
+            Some(seconds @ 1..) => Ok(Self(Duration::from_secs(seconds))),
+            _ => bail!(
+                "{PATIENCE} is `{}`\nhint: it is a whole number of seconds, at least 1; 120 unless it is set",
+                text.display()
+            ),
+        }
+    }
+}
+
+/// A service that has not answered as long as the run had patience.
+#[derive(Debug, thiserror::Error)]
+#[error("there was no answer")]
+pub(crate) struct NoAnswer;
+
 /// Lines about the run as a whole, on their way to the console.
 pub(crate) type Notices = mpsc::UnboundedSender<String>;
 
@@ -29,18 +68,28 @@ pub(crate) type Notices = mpsc::UnboundedSender<String>;
 pub(crate) struct Trouble {
     service: &'static str,
     notices: Notices,
+    patience: Duration,
     said: Cell<Option<Instant>>,
-    lasting: Cell<bool>,
+    /// Since when it has failed, and only that.
+    since: Cell<Option<Instant>>,
+    /// Whether it has ever answered in this run.
+    answered: Cell<bool>,
 }
 
 impl Trouble {
     /// `service` begins a sentence, e.g. `AWS Batch`.
-    pub(crate) fn new(service: &'static str, notices: Notices) -> Rc<Self> {
+    pub(crate) fn new(
+        service: &'static str,
+        Patience(patience): Patience,
+        notices: Notices,
+    ) -> Rc<Self> {
         Rc::new(Self {
             service,
             notices,
+            patience,
             said: Cell::default(),
-            lasting: Cell::default(),
+            since: Cell::default(),
+            answered: Cell::default(),
         })
     }
 
@@ -53,7 +102,8 @@ impl Trouble {
     /// A request failed in a way that may pass.
     pub(crate) fn failed(&self, error: &impl std::fmt::Display) {
         tracing::warn!(service = self.service, %error, "a request failed and is tried again");
-        self.lasting.set(true);
+        self.since
+            .set(self.since.get().or_else(|| Some(Instant::now())));
         let told = self
             .said
             .get()
@@ -70,12 +120,13 @@ impl Trouble {
 
     /// Whether the last request failed.
     pub(crate) fn is_lasting(&self) -> bool {
-        self.lasting.get()
+        self.since.get().is_some()
     }
 
     /// A request was answered.
     pub(crate) fn worked(&self) {
-        if self.lasting.replace(false) && self.said.get().is_some() {
+        self.answered.set(true);
+        if self.since.take().is_some() && self.said.get().is_some() {
             self.say(format!("{} answers again.", self.service));
         }
     }
@@ -87,21 +138,78 @@ impl Trouble {
         mut act: impl AsyncFnMut() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let mut pause = FIRST_PAUSE;
+        let mut refused_since = None;
         loop {
-            match act().await {
+            let tried = if self.answered.get() {
+                act().await
+            } else {
+                // Boxed: it is never that of many jobs at once.
+                self.within_patience(Box::pin(act())).await
+            };
+            let error = match tried {
                 Ok(done) => {
                     self.worked();
                     return Ok(done);
                 }
-                Err(error) if is_transient(&error) && !gives_up() => {
-                    self.failed(&format_args!("{error:#}"));
-                    sleep(jittered(pause)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            let may_pass = is_transient(&error) || (is_refusal(&error) && self.answered.get());
+            if error.is::<NoAnswer>() {
+                return Err(error).with_context(|| self.waited());
             }
+            if !may_pass || gives_up() {
+                return Err(error);
+            }
+            self.failed(&format_args!("{error:#}"));
+            let since = if is_refusal(&error) {
+                // Other requests may be allowed all the time.
+                Some(*refused_since.get_or_insert_with(Instant::now))
+            } else {
+                self.since.get().filter(|_| !self.answered.get())
+            };
+            if since.is_some_and(|since| since.elapsed() >= self.patience) {
+                return Err(error).with_context(|| self.waited());
+            }
+            sleep(jittered(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
+
+    /// A service that has never answered may be none: an act on it does not take for ever.
+    async fn within_patience<T>(
+        &self,
+        act: impl Future<Output = anyhow::Result<T>> + Unpin,
+    ) -> anyhow::Result<T> {
+        match tokio::time::timeout(self.patience, act).await {
+            Ok(result) => result,
+            Err(_) => Err(NoAnswer.into()),
+        }
+    }
+
+    fn waited(&self) -> String {
+        format!(
+            "{} did not work for {} s",
+            self.service,
+            self.patience.as_secs()
+        )
+    }
+}
+
+/// Whether the service does not allow the request. After it has allowed others that may be somebody's mistake on the way, a
+/// proxy's for instance, or a policy that is being changed.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    let denied = |call: &BatchError| call.kind == BatchErrorKind::AccessDenied;
+    error.chain().any(|cause| {
+        let store = matches!(
+            cause.downcast_ref(),
+            Some(Cause::Service {
+                kind: ErrorKind::PermissionDenied,
+                ..
+            })
+        );
+        let queue = matches!(cause.downcast_ref(), Some(QueueError::Call(call)) if denied(call));
+        store || queue || cause.downcast_ref().is_some_and(denied)
+    })
 }
 
 /// Whether the same request may well work a little later.
@@ -132,23 +240,31 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use datastore::{Cause, ErrorKind, Op};
+    use datastore::Op;
 
     use super::*;
 
-    fn unavailable() -> anyhow::Error {
+    fn failing(kind: ErrorKind, code: &str) -> anyhow::Error {
         let cause = Cause::Service {
-            kind: ErrorKind::Unavailable,
-            code: "SlowDown".to_owned(),
+            kind,
+            code: code.to_owned(),
             message: "later".to_owned(),
         };
         anyhow::Error::new(StoreError::new(Op::Get, "k", cause)).context("cannot read it")
     }
 
+    fn unavailable() -> anyhow::Error {
+        failing(ErrorKind::Unavailable, "SlowDown")
+    }
+
+    fn refused() -> anyhow::Error {
+        failing(ErrorKind::PermissionDenied, "AccessDenied")
+    }
+
     #[tokio::test(start_paused = true)]
     async fn trouble_that_passes_is_told_and_outlasted() {
         let (notices, mut told) = mpsc::unbounded_channel();
-        let trouble = Trouble::new("The datastore", notices);
+        let trouble = Trouble::new("The datastore", Patience::default(), notices);
         let mut tries = 0;
         let done = trouble
             .outlast(
@@ -173,7 +289,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_does_not_pass_is_an_error_at_once() {
         let (notices, _told) = mpsc::unbounded_channel();
-        let trouble = Trouble::new("The datastore", notices);
+        let trouble = Trouble::new("The datastore", Patience::default(), notices);
         let mut tries = 0;
         let denied: anyhow::Result<()> = trouble
             .outlast(
@@ -189,5 +305,62 @@ mod tests {
         let given_up: anyhow::Result<()> =
             trouble.outlast(|| true, async || Err(unavailable())).await;
         assert!(given_up.is_err());
+    }
+
+    fn a_trouble() -> (Rc<Trouble>, mpsc::UnboundedReceiver<String>) {
+        let (notices, told) = mpsc::unbounded_channel();
+        (
+            Trouble::new("The datastore", Patience::default(), notices),
+            told,
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_an_error_at_once_unless_the_service_has_answered() {
+        let (trouble, mut told) = a_trouble();
+        let mut tries = 0;
+        let mut act = async || {
+            tries += 1;
+            if tries == 3 { Ok(()) } else { Err(refused()) }
+        };
+        assert!(trouble.outlast(|| false, &mut act).await.is_err());
+        assert!(told.try_recv().is_err());
+        trouble.worked();
+        trouble.outlast(|| false, &mut act).await.unwrap();
+        assert!(told.try_recv().unwrap().contains("AccessDenied"));
+        assert_eq!(tries, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lasting_refusal_ends_after_two_minutes_whatever_else_is_allowed() {
+        let (trouble, _told) = a_trouble();
+        trouble.worked();
+        let began = Instant::now();
+        let others = async || {
+            trouble.worked();
+            Err(refused())
+        };
+        let error = trouble.outlast::<()>(|| false, others).await.unwrap_err();
+        let text = format!("{error:#}");
+        assert!(
+            text.starts_with("The datastore did not work for 120 s: cannot"),
+            "{text}"
+        );
+        assert!((120..155).contains(&began.elapsed().as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_never_answered_is_waited_for_two_minutes() {
+        let (trouble, _told) = a_trouble();
+        let began = Instant::now();
+        let silent = async || std::future::pending().await;
+        let error = trouble.outlast::<()>(|| false, silent).await.unwrap_err();
+        assert!(format!("{error:#}").contains("there was no answer"));
+        assert_eq!(began.elapsed().as_secs(), 120);
+        let (trouble, _told) = a_trouble();
+        let began = Instant::now();
+        let down = async || Err(unavailable());
+        assert!(trouble.outlast::<()>(|| false, down).await.is_err());
+        assert!((120..155).contains(&began.elapsed().as_secs()));
     }
 }

@@ -1,11 +1,11 @@
-//! Exit codes with a meaning.
+//! Exit codes with a meaning; docs/errors.md lists them for users.
 
 /// Exit code of a `step` process that must not be tried again
 /// (`METAFLOW_EXIT_DISALLOW_RETRY`, metaflow/exception.py).
 pub const DISALLOW_RETRY: i32 = 202;
-/// A run failed, or Metaflow printed an error.
+/// A run failed or did not start, a verb could not do its work, or Metaflow printed an error. What failed was told.
 pub const FAILURE: i32 = 1;
-/// The command line of one of Ferroflow's own verbs was wrong.
+/// The command line was wrong, and nothing was done: one of Ferroflow's own verbs, or of Metaflow, which is click's code.
 pub const USAGE: i32 = 2;
 /// `ferroflow package` has no folder that can be written and has space left; what makes packages
 /// in memory still can (`python/ferroflow/package.py`).

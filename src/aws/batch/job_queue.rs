@@ -1,6 +1,8 @@
 //! Which queue a job goes to, and what hosts the queue has.
 
-use aws_sdk_batch::types::{CrType, JobQueueDetail, JqState, JqStatus};
+use aws_sdk_batch::types::{
+    CeState, CeStatus, ComputeEnvironmentDetail, CrType, JobQueueDetail, JqState, JqStatus,
+};
 use model::batch::Platform;
 
 use super::{BatchError, Client};
@@ -14,6 +16,8 @@ pub struct JobQueue {
     pub platform: Platform,
     /// Whether jobs need a share identifier.
     pub has_scheduling_policy: bool,
+    /// Why jobs will wait: its only compute environment, when that is not enabled and valid.
+    pub idle: Option<String>,
 }
 
 /// How a queue is looked up.
@@ -74,6 +78,7 @@ impl Client {
                 name: name.to_owned(),
                 platform: Platform::Ec2,
                 has_scheduling_policy: false,
+                idle: None,
             },
             (Some(name), QueueLookup::Describe) => {
                 let detail = self.named_queue(name).await?;
@@ -156,6 +161,21 @@ impl Client {
             name,
             platform: Platform::from_compute_type(kind.map(CrType::as_str)),
             has_scheduling_policy: detail.scheduling_policy_arn().is_some(),
+            idle: match detail.compute_environment_order() {
+                [_] => idle(environment),
+                _ => None,
+            },
         })
     }
+}
+
+/// An answer without state and status says nothing.
+fn idle(environment: &ComputeEnvironmentDetail) -> Option<String> {
+    let state = environment.state().map_or("ENABLED", CeState::as_str);
+    let status = environment.status().map_or("VALID", CeStatus::as_str);
+    if state == "ENABLED" && status != "INVALID" {
+        return None;
+    }
+    let name = environment.compute_environment_name().unwrap_or_default();
+    Some(format!("{name} is {state} and {status}"))
 }

@@ -286,7 +286,11 @@ impl<'a> Following<'a> {
             .running_since
             .map_or(Duration::ZERO, |since| since.elapsed());
         if let Err(error) = read_logs(self.shared, self.recorded, tail).await {
-            self.shared.troubles.datastore.failed(&error);
+            let error = anyhow::Error::new(error);
+            self.shared
+                .troubles
+                .datastore
+                .failed(&format_args!("{error:#}"));
         }
         self.next_look = Some(Instant::now() + tail.delay(age));
     }

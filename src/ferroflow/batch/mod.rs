@@ -21,7 +21,7 @@ use std::{
 };
 
 use aws::{
-    batch::{Client, QueueLookup},
+    batch::{Client, JobQueue, QueueLookup},
     s3::S3Store,
 };
 use compute::host::protocol::BatchCommand;
@@ -185,6 +185,17 @@ impl Shared {
             names.join(", ")
         );
         self.say_once(launch, text);
+    }
+
+    /// As AWS has it, a job waits until somebody enables what could run it.
+    fn tell_that_jobs_will_wait(&self, launch: &Launch, queue: &JobQueue) {
+        if let Some(idle) = &queue.idle {
+            let text = format!(
+                "Jobs in the queue {} wait: its compute environment {idle}. Enable it, or name another queue.",
+                queue.name
+            );
+            self.say_once(launch, text);
+        }
     }
 
     fn say_once(&self, launch: &Launch, text: String) {

@@ -37,6 +37,7 @@ pub(super) async fn job(shared: &Shared, launch: &Launch) -> anyhow::Result<Job>
         .client
         .job_queue(options.queue().as_deref(), shared.queues)
         .await?;
+    shared.tell_that_jobs_will_wait(launch, &queue);
     let (definition, warnings) = JobDefinition::new(options, queue.platform, &shared.entry)?;
     shared.warn_once(launch, &warnings);
     let definition = shared.client.job_definition(&definition).await?;

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Launch, Shared, What, end, follow, request, watch::OutcomePlace};
-use crate::trouble::jittered;
+use crate::{advice, trouble::jittered};
 
 /// Attempts in one record: a record is written while earlier ones are still being submitted.
 const MAX_PER_RECORD: usize = 100;
@@ -93,16 +93,12 @@ impl Submitter {
         let mut requested = Vec::new();
         for pending in batch {
             let shared = &self.shared;
-            if *shared.cancelled.borrow() {
-                follow::never_submitted(shared, &pending.launch);
-                continue;
-            }
-            let job = shared
-                .on_batch(async || request::job(shared, &pending.launch).await)
-                .await;
-            match job {
-                Ok(job) => requested.push((pending, job)),
-                Err(error) => self.refuse(&pending.launch, &format!("{error:#}")),
+            // Boxed: one at a time, and large.
+            let job = Box::pin(job_of(shared, &pending.launch));
+            match until_cancelled(shared, job).await {
+                None => follow::never_submitted(shared, &pending.launch),
+                Some(Ok(job)) => requested.push((pending, job)),
+                Some(Err(error)) => self.refuse(&pending.launch, &advice::explained(&error)),
             }
         }
         if requested.is_empty() {
@@ -269,8 +265,14 @@ async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Obtained {
                 trouble.worked();
                 return Obtained::Job(job);
             }
-            Err(SubmitError::Refused(why)) if resends == 0 => return Obtained::Refused(why),
-            Err(SubmitError::Refused(why)) => return Obtained::GivenUp(why),
+            Err(SubmitError::Refused(answer)) => {
+                let why = advice::explained_refusal("SubmitJob", &answer);
+                return if resends == 0 {
+                    Obtained::Refused(why)
+                } else {
+                    Obtained::GivenUp(why)
+                };
+            }
             Err(SubmitError::Throttled) => {}
             Err(SubmitError::NotSent(why)) => trouble.failed(&why),
             Err(SubmitError::Unknown(why)) => {
@@ -290,13 +292,25 @@ async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Obtained {
     }
 }
 
+/// What is known of a job before it has a name; asked again while Batch does not answer.
+async fn job_of(shared: &Shared, launch: &Launch) -> anyhow::Result<request::Job> {
+    let ask = async || request::job(shared, launch).await;
+    shared.on_batch(ask).await
+}
+
 /// Waits for its turn. False when the run was cancelled: from then on nothing is submitted.
 async fn admitted(shared: &Shared) -> bool {
+    let turn = shared.client.may_submit();
+    until_cancelled(shared, turn).await.is_some()
+}
+
+/// `None` when the run was cancelled before `act` was done.
+async fn until_cancelled<T>(shared: &Shared, act: impl Future<Output = T>) -> Option<T> {
     let mut cancelled = shared.cancelled.clone();
     tokio::select! {
         biased;
-        _ = cancelled.wait_for(|cancelled| *cancelled) => false,
-        () = shared.client.may_submit() => true,
+        _ = cancelled.wait_for(|cancelled| *cancelled) => None,
+        done = act => Some(done),
     }
 }
 

@@ -258,7 +258,10 @@ impl Rounds {
                     self.troubles.datastore.worked();
                     all.extend(found);
                 }
-                Ok(Err(error)) => self.troubles.datastore.failed(&error),
+                Ok(Err(error)) => {
+                    let error = anyhow::Error::new(error);
+                    self.troubles.datastore.failed(&format_args!("{error:#}"));
+                }
                 Err(error) => tracing::error!(%error, "a look for outcomes was lost"),
             }
         }

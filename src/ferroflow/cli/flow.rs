@@ -43,6 +43,10 @@ pub(crate) fn run(flow: Flow, args: &[OsString]) -> Result<ExitCode> {
             "the flow file `{}` does not exist\nhint: the first argument is the path of a Python file",
             file.display()
         ),
+        Flow::File(file) if is_bare_folder(Path::new(file)) => bail!(
+            "`{}` is a folder\nhint: the first argument is the path of a Python file",
+            file.display()
+        ),
         Flow::Module(module) if module.is_empty() => {
             bail!("-m needs the name of a module\nhint: ferroflow -m package.flow run")
         }
@@ -62,6 +66,11 @@ pub(crate) fn run(flow: Flow, args: &[OsString]) -> Result<ExitCode> {
     dev::auto::prepare(&mut command, args, &python)?;
     let error = command.exec();
     Err(error).with_context(|| format!("cannot start `{}`", python.display()))
+}
+
+/// Python runs a folder that has a `__main__.py`.
+fn is_bare_folder(path: &Path) -> bool {
+    path.is_dir() && !path.join("__main__.py").exists()
 }
 
 #[cfg(test)]

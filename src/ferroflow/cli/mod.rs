@@ -7,11 +7,20 @@ mod doctor;
 mod engine;
 mod flow;
 mod package;
+mod say;
 
-use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use anyhow::{Result, anyhow};
+use clap::{Parser, Subcommand, error::ContextKind};
 use model::exit_code;
+use tracing_subscriber::EnvFilter;
+
+use crate::advice;
 
 /// Runs unmodified Metaflow flows, locally and on AWS Batch.
 ///
@@ -43,8 +52,11 @@ enum Verb {
 
 /// Runs a command line; the result is the exit code of the process.
 pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
-    start_tracing();
+    if let Err(error) = start_tracing() {
+        return failed(&error);
+    }
     let after_name = args.get(1..).unwrap_or_default();
+    let first = after_name.first().cloned();
     let outcome = if let Some((flow, rest)) = flow::Flow::leading(after_name) {
         flow::run(flow, rest)
     } else {
@@ -56,30 +68,54 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
                 Verb::Bootstrap => Ok(ExitCode::from(bootstrap::main() as u8)),
                 Verb::Package => package::run(),
             },
-            Err(error) => {
-                let _ = error.print();
-                return if error.use_stderr() {
-                    ExitCode::from(exit_code::USAGE as u8)
-                } else {
-                    ExitCode::SUCCESS
-                };
-            }
+            Err(error) => return not_parsed(&error, first.as_deref()),
         }
     };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("ferroflow: {error:#}");
-        ExitCode::from(exit_code::FAILURE as u8)
-    })
+    outcome.unwrap_or_else(|error| failed(&error))
 }
 
-fn start_tracing() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FERROFLOW_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+fn failed(error: &anyhow::Error) -> ExitCode {
+    complain(&format!("ferroflow: {}", advice::explained(error)));
+    ExitCode::from(exit_code::FAILURE as u8)
+}
+
+/// Help and version, or what is wrong with the command line, which begins with `first`.
+fn not_parsed(error: &clap::Error, first: Option<&OsStr>) -> ExitCode {
+    let printed = error.print();
+    if error.use_stderr() {
+        let wrong = error.get(ContextKind::InvalidSubcommand);
+        if wrong.is_some_and(|wrong| first.is_some_and(|first| *wrong.to_string() == *first)) {
+            complain("hint: the name of a flow's file ends in .py: ferroflow flow.py run");
+        }
+        return ExitCode::from(exit_code::USAGE as u8);
+    }
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&say::cannot(error)),
+    }
+}
+
+/// A line on standard error; where nobody can be told, the exit code must do.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// What FERROFLOW_LOG asks for; errors alone without it.
+fn start_tracing() -> Result<()> {
+    let asked = std::env::var_os("FERROFLOW_LOG").filter(|text| !text.is_empty());
+    let asked = asked.as_deref().map(OsStr::to_string_lossy);
+    let filter = EnvFilter::try_new(asked.as_deref().unwrap_or("error")).map_err(|error| {
+        let asked = asked.unwrap_or_default();
+        anyhow!(
+            "FERROFLOW_LOG is `{asked}`: {error}\nhint: use error, warn, info, debug or trace, or such words for parts of the program: info,aws=debug"
+        )
+    })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    Ok(())
 }
 
 #[cfg(test)]

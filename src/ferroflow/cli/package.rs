@@ -1,12 +1,18 @@
 //! `ferroflow package`: makes a code package of what the flow host has listed (`python/ferroflow/package.py`).
 
-use std::{fs, io, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use datastore::package::{self, Cache, Member, Package, PackageError, Source};
 use model::exit_code;
 use serde::Deserialize;
 
+use super::say;
 use crate::host_files;
 
 /// Standard input: what to pack. Standard output has the answer, the JSON form of [`Package`].
@@ -63,7 +69,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Some(output) => copied(made, output)?,
         None => made,
     };
-    println!("{}", serde_json::to_string(&package)?);
+    say::line(serde_json::to_string(&package)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,6 +96,7 @@ fn explain(error: PackageError) -> ExitCode {
         _ => exit_code::FAILURE,
     };
     let hint = error.hint();
-    eprintln!("{:#}\nhint: {hint}", anyhow::Error::from(error));
+    let text = anyhow::Error::from(error);
+    let _ = writeln!(io::stderr(), "{text:#}\nhint: {hint}");
     ExitCode::from(code as u8)
 }

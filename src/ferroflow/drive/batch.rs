@@ -147,10 +147,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
     /// A refused submission is what upstream answers with exit code 202: the task is dropped, and
     /// other branches go on.
     fn on_refused(&mut self, key: (TaskKey, Attempt), why: &str) {
-        self.chatter(
-            key,
-            &format!("The task could not be submitted to AWS Batch: {why}"),
-        );
+        let text = format!("The task could not be submitted to AWS Batch: {why}");
+        for line in text.lines() {
+            self.chatter(key, line);
+        }
         self.system_log_line(key, Stream::Stderr, "Task failed.");
         self.say(Tone::System, "This failed task will not be retried.");
         let outcome = Outcome::Failed(FailureClass::NoRetry);

@@ -39,9 +39,10 @@ use self::{
     running::Running,
 };
 use crate::{
+    advice,
     batch::{Batch, BatchEvent, Troubles},
     report::{Console, Tone},
-    trouble::Trouble,
+    trouble::{Patience, Trouble},
 };
 
 /// Output of running tasks waits in a channel of this many lines before it slows them down.
@@ -70,6 +71,8 @@ pub(crate) struct RunStart {
     pub launcher: Launcher,
     /// Who forks attempts, if anybody does.
     pub fork_server: Option<ForkServer>,
+    /// How long it waits for what may not pass.
+    pub patience: Patience,
 }
 
 /// What can happen to a run.
@@ -145,14 +148,15 @@ impl<S: ObjectStore + 'static> Driver<S> {
             host,
             launcher,
             fork_server,
+            patience,
         } = start;
         let plan = Arc::new(plan);
         let known = Arc::new(KnownValues::new(&plan.graph, plan.limits.max_num_splits));
         let (say, notices) = mpsc::unbounded_channel();
-        let datastore = Trouble::new("The datastore", say.clone());
+        let datastore = Trouble::new("The datastore", patience, say.clone());
         let troubles = Troubles {
             datastore: Rc::clone(&datastore),
-            batch: Trouble::new("AWS Batch", say),
+            batch: Trouble::new("AWS Batch", patience, say),
         };
         let (batch, batch_events) = match start_batch(&plan, &known, troubles) {
             Some((batch, events)) => (Some(batch), events),
@@ -248,7 +252,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
         if self.broken.is_some() {
             return;
         }
-        self.say(Tone::Bad, &format!("The run cannot go on: {error:#}."));
+        let text = format!("The run cannot go on: {}", advice::explained(&error));
+        for line in text.lines() {
+            self.say(Tone::Bad, line);
+        }
         self.unasked.clear();
         self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
         if let Some(batch) = &self.batch {

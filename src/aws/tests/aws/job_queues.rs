@@ -47,6 +47,7 @@ async fn a_queue_is_of_its_first_environments_platform() {
             name: "arn:given".to_owned(),
             platform,
             has_scheduling_policy: false,
+            idle: None,
         };
         let lookup = QueueLookup::Describe;
         assert_eq!(
@@ -95,6 +96,7 @@ async fn without_a_name_the_first_usable_queue_is_taken() {
         name: "c".to_owned(),
         platform: Platform::Spot,
         has_scheduling_policy: true,
+        idle: None,
     };
     assert_eq!(got, want);
     assert_eq!(server.requests()[1].json(), json!({"nextToken": "more"}));

@@ -9,6 +9,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    io::Write,
     path::Path,
     process::Command,
 };
@@ -68,7 +69,8 @@ fn use_stack(command: &mut Command, python: &Path) -> Result<()> {
         Up::Started(stack) => (stack, "started"),
         Up::Already(stack) => (stack, "found"),
     };
-    eprintln!(
+    let _ = writeln!(
+        std::io::stderr(),
         "ferroflow: AWS is not configured: Batch and S3 are this machine's embedded stack, {how} in {} (results: eval \"$(ferroflow dev env)\"; stop: ferroflow dev down)",
         folder.path().display()
     );

@@ -14,6 +14,7 @@ use nix::{
 };
 
 use super::folder::Dir;
+use crate::cli::say;
 
 /// For jobs to end; Batch gives them 30 seconds after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -28,7 +29,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = args.dir.folder()?;
     let Some(server) = folder.server()? else {
-        println!("the stack in {} is not up", folder.path().display());
+        say::line(format_args!(
+            "the stack in {} is not up",
+            folder.path().display()
+        ))?;
         return Ok(ExitCode::SUCCESS);
     };
     match kill(Pid::from_raw(server), Signal::SIGTERM) {
@@ -47,6 +51,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         thread::sleep(PAUSE);
     }
-    println!("the stack in {} has stopped", folder.path().display());
+    say::line(format_args!(
+        "the stack in {} has stopped",
+        folder.path().display()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::{folder::Dir, variables};
+use crate::cli::say;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -22,9 +23,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         );
     };
     let variables = variables::of(&folder, &stack)?;
-    println!("unset {}", variables.unset.join(" "));
+    say::line(format_args!("unset {}", variables.unset.join(" ")))?;
     for (name, value) in variables.set {
-        println!("export {name}={}", quoted(&value));
+        say::line(format_args!("export {name}={}", quoted(&value)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

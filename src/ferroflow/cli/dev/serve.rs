@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use localstack::{Description, Folder, Options, faults::Rule};
 use nix::unistd::setsid;
 
@@ -78,7 +78,13 @@ impl Settings {
         let Some(file) = &self.faults else {
             return Ok(Vec::new());
         };
-        let text = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+        let text = match fs::read(file) {
+            Ok(text) => text,
+            Err(error) => bail!(
+                "cannot read the rules for faults `{}`: {error}\nhint: --faults names a JSON file",
+                file.display()
+            ),
+        };
         match serde_json::from_slice(&text) {
             Ok(rules) => Ok(rules),
             Err(error) => bail!(

@@ -14,6 +14,7 @@ use model::exit_code;
 use serde_json::Value;
 
 use super::folder::Dir;
+use crate::cli::say;
 
 /// For the stack to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,22 +31,22 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = args.dir.folder()?;
     let path = folder.path().display();
     let Some(pid) = folder.server()? else {
-        println!("down: no stack is up in {path}");
+        say::line(format_args!("down: no stack is up in {path}"))?;
         return Ok(ExitCode::from(exit_code::FAILURE as u8));
     };
     let Some(stack) = folder.description()? else {
         bail!("process {pid} is only starting the stack in `{path}`\nhint: try again");
     };
     let counts = ask(&folder, &stack)?;
-    println!("up: {}", stack.endpoint);
-    println!("folder: {path}");
-    println!("pid: {pid}");
+    say::line(format_args!("up: {}", stack.endpoint))?;
+    say::line(format_args!("folder: {path}"))?;
+    say::line(format_args!("pid: {pid}"))?;
     if let Some(python) = &stack.python {
-        println!("python: {}", python.display());
+        say::line(format_args!("python: {}", python.display()))?;
     }
     let queues = counts["queues"].as_object();
     for (name, counts) in queues.into_iter().flatten() {
-        println!("queue {name}: {}", in_words(counts));
+        say::line(format_args!("queue {name}: {}", in_words(counts)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

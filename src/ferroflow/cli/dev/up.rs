@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
@@ -17,7 +18,7 @@ use super::{
     serve::{self, Settings},
     status,
 };
-use crate::interpreter;
+use crate::{cli::say, interpreter};
 
 /// For the stack to answer. It takes milliseconds, but the machine may be busy.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -46,7 +47,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let python = match interpreter::find() {
         Ok(python) => Some(std::path::absolute(python.path)?),
         Err(error) => {
-            eprintln!("ferroflow: jobs run on `python` of their own PATH: {error}");
+            let text = format!("ferroflow: jobs run on `python` of their own PATH: {error}");
+            let _ = writeln!(io::stderr(), "{text}");
             None
         }
     };
@@ -54,21 +56,26 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         let path = folder.path().to_owned();
         let options = args.settings.options(folder, python)?;
         return serve::serve(options, |stack| {
-            println!("{} in {}; Ctrl-C stops it", stack.endpoint, path.display());
+            // Serves all the same.
+            let _ = say::line(format_args!(
+                "{} in {}; Ctrl-C stops it",
+                stack.endpoint,
+                path.display()
+            ));
         });
     }
     match start(&folder, &args.settings, python)? {
-        Up::Started(stack) => println!(
+        Up::Started(stack) => say::line(format_args!(
             "the stack is up: {} in {}; to use it: eval \"$(ferroflow dev env{})\"",
             stack.endpoint,
             folder.path().display(),
             args.dir.words()
-        ),
-        Up::Already(stack) => println!(
+        ))?,
+        Up::Already(stack) => say::line(format_args!(
             "the stack is already up: {} in {}",
             stack.endpoint,
             folder.path().display()
-        ),
+        ))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,21 @@
+//! Standard output of the verbs: a line that cannot be written is an error, where `println!` would panic.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use anyhow::{Error, Result};
+
+/// Prints a line.
+pub(crate) fn line(text: impl fmt::Display) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(cannot)
+}
+
+/// The error of a line that cannot be written.
+pub(crate) fn cannot(error: io::Error) -> Error {
+    Error::new(error).context("cannot write to standard output")
+}
