@@ -48,3 +48,14 @@ fn command_line(pid: i32) -> Vec<String> {
         .map(|word| String::from_utf8_lossy(word).into_owned())
         .collect()
 }
+
+/// Whether no process but this one has `text` in its environment.
+pub(crate) fn none_with(text: &str) -> bool {
+    let mut others = all().filter(|&pid| alive(pid) && pid != std::process::id().cast_signed());
+    !others.any(|pid| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    })
+}
