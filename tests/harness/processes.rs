@@ -52,10 +52,22 @@ fn command_line(pid: i32) -> Vec<String> {
 /// Whether no process but this one has `text` in its environment.
 pub(crate) fn none_with(text: &str) -> bool {
     let mut others = all().filter(|&pid| alive(pid) && pid != std::process::id().cast_signed());
-    !others.any(|pid| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment
-            .windows(text.len())
-            .any(|part| part == text.as_bytes())
+    !others.any(|pid| has_in_environment(pid, text))
+}
+
+/// The engine that has `text` in its environment.
+pub(crate) fn engine_with(text: &str) -> Option<i32> {
+    all().find(|&pid| {
+        command_line(pid)
+            .get(1)
+            .is_some_and(|verb| verb == "engine")
+            && has_in_environment(pid, text)
     })
+}
+
+fn has_in_environment(pid: i32, text: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment
+        .windows(text.len())
+        .any(|part| part == text.as_bytes())
 }
