@@ -12,6 +12,7 @@ pub async fn check<S: ObjectStore>(store: &S) {
     ranges_begin_anywhere(store).await;
     create_only_writes_once(store).await;
     lists_are_by_prefix_and_sorted(store).await;
+    folders_have_names(store).await;
     bad_keys_are_refused(store).await;
 }
 
@@ -205,6 +206,23 @@ async fn lists_are_by_prefix_and_sorted<S: ObjectStore>(store: &S) {
         listed("").await.len() > keys.len(),
         "an empty prefix lists everything"
     );
+}
+
+async fn folders_have_names<S: ObjectStore>(store: &S) {
+    let names = async |folder| store.folders(folder).await.expect("folders");
+    assert_eq!(names("folders").await, [""; 0]);
+    for key in [
+        "folders/b/1/x",
+        "folders/b/2",
+        "folders/a-c/1",
+        "folders/a/1",
+        "folders/z",
+    ] {
+        put(store, key, b"", None).await;
+    }
+    assert_eq!(names("folders").await, ["a", "a-c", "b"]);
+    assert_eq!(names("folders/b").await, ["1"]);
+    assert_eq!(names("folders/a").await, [""; 0]);
 }
 
 async fn bad_keys_are_refused<S: ObjectStore>(store: &S) {

@@ -143,6 +143,11 @@ impl<S: ObjectStore> ObjectStore for FailingStore<S> {
     async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
         self.call(Op::List, prefix, self.inner.list(prefix)).await
     }
+
+    async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        self.call(Op::List, folder, self.inner.folders(folder))
+            .await
+    }
 }
 
 #[cfg(test)]

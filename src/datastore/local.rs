@@ -107,6 +107,10 @@ impl ObjectStore for LocalStore {
             .await
             .map_err(error)
     }
+
+    async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        self.with_file(Op::List, folder, list::folders).await
+    }
 }
 
 async fn blocking<T: Send + 'static>(

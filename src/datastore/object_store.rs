@@ -100,6 +100,11 @@ pub trait ObjectStore: Send + Sync {
     /// All objects whose keys begin with `prefix`, in the byte order of their keys; at most
     /// [`MAX_LISTED_KEYS`]. A prefix need not end at a slash.
     fn list(&self, prefix: &str) -> impl Future<Output = Result<Vec<Entry>, StoreError>> + Send;
+
+    /// Names of the folders directly in `folder`, sorted, however many objects those have: what comes between
+    /// `folder/` and the next slash of keys. None if there are no such keys.
+    fn folders(&self, folder: &str)
+    -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 }
 
 impl<S: ObjectStore> ObjectStore for Arc<S> {
@@ -131,5 +136,12 @@ impl<S: ObjectStore> ObjectStore for Arc<S> {
 
     fn list(&self, prefix: &str) -> impl Future<Output = Result<Vec<Entry>, StoreError>> + Send {
         self.as_ref().list(prefix)
+    }
+
+    fn folders(
+        &self,
+        folder: &str,
+    ) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send {
+        self.as_ref().folders(folder)
     }
 }

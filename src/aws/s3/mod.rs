@@ -140,6 +140,12 @@ impl ObjectStore for S3Store {
         let result = list::entries(self, prefix).await;
         result.map_err(|cause| StoreError::new(Op::List, prefix, cause))
     }
+
+    async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        self.check(Op::List, folder)?;
+        let result = list::folders(self, folder).await;
+        result.map_err(|cause| StoreError::new(Op::List, folder, cause))
+    }
 }
 
 impl fmt::Debug for S3Store {

@@ -17,6 +17,24 @@ pub(super) fn entries(root: &Path, prefix: &str) -> Result<Vec<Entry>, Cause> {
     Ok(found)
 }
 
+/// Names of the folders in a folder. One without objects is no folder on S3, and may be one here.
+pub(super) fn folders(path: &Path) -> Result<Vec<String>, Cause> {
+    let Some(children) = present(fs::read_dir(path))? else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for child in children {
+        let child = child?;
+        if !child.file_type()?.is_dir() || child.file_name() == META {
+            continue;
+        }
+        // What is not UTF-8 is nobody's key.
+        found.extend(child.file_name().into_string().ok());
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// Adds the objects of one folder to `found`, and the folders in it to `folders`. What goes away
 /// meanwhile is left out.
 fn read_folder(

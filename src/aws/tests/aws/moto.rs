@@ -184,6 +184,10 @@ impl ObjectStore for OneAtATime {
     async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
         self.0.list(prefix).await
     }
+
+    async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        self.0.folders(folder).await
+    }
 }
 
 #[tokio::test]
