@@ -34,7 +34,7 @@ def describe(runtime, batch_steps):
             "root": runtime._flow_datastore.datastore_root,
         },
         "metadata": runtime._metadata.TYPE,
-        "console": {"color": _color()},
+        "console": {"color": _color(), "quiet": _quiet()},
     }
     if runtime._metadata.TYPE == "local":
         plan["metadata_root"] = _metadata_root()
@@ -144,7 +144,7 @@ def _minutes_between(step, decorators, batch):
 
 
 def _color():
-    """Whether click would colour a line on standard output; the click that Metaflow carries ignores NO_COLOR."""
+    """Whether click would colour a line on standard output (`no_color.py` has made it honour NO_COLOR)."""
     try:
         from metaflow._vendor.click._compat import should_strip_ansi
         from metaflow._vendor.click.globals import resolve_color_default
@@ -152,3 +152,13 @@ def _color():
         return not should_strip_ansi(sys.stdout, resolve_color_default())
     except (ImportError, AttributeError):
         return bool(getattr(sys.stdout, "isatty", lambda: False)())
+
+
+def _quiet():
+    """`--quiet` (`start` in metaflow/cli.py)."""
+    try:
+        from metaflow._vendor.click import get_current_context
+
+        return bool(get_current_context().obj.is_quiet)
+    except (ImportError, AttributeError, RuntimeError):
+        return False

@@ -36,6 +36,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/launch.py",
     "ferroflow/loading.py",
     "ferroflow/no_aws.py",
+    "ferroflow/no_color.py",
     "ferroflow/package.py",
     "ferroflow/plan.py",
     "ferroflow/prepare.py",

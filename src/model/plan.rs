@@ -113,6 +113,9 @@ pub enum DatastoreKind {
 pub struct ConsoleSettings {
     /// Whether to colour lines, as click decides it for the host's standard output.
     pub color: bool,
+    /// Whether the user wants no more than lines of the run (`--quiet`).
+    #[serde(default)]
+    pub quiet: bool,
 }
 
 /// What the decorators of one step decided.

@@ -30,7 +30,7 @@ impl Run {
         let frame = self
             .frames
             .open(FrameKind::Foreach, parent.position, splits);
-        self.counts.queued(child);
+        self.counts.queued(child, splits as usize);
         self.queue.push_children(Children {
             step: child,
             frame,

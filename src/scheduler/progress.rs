@@ -2,7 +2,10 @@
 
 use model::StepName;
 
-use crate::steps::{PerStep, StepIx, Steps};
+use crate::{
+    steps::{PerStep, StepIx, Steps},
+    task::TaskState,
+};
 
 /// How far a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub struct Progress<'a> {
     pub not_started: Vec<&'a StepName>,
 }
 
-/// How far a step is. Both numbers count attempts, as upstream's do.
+/// How far a step is. `running` and `done` count attempts, as upstream's numbers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepProgress<'a> {
     /// The step.
@@ -28,6 +31,10 @@ pub struct StepProgress<'a> {
     pub running: usize,
     /// Attempts that ended, in whatever way.
     pub done: usize,
+    /// Attempts that ended without success.
+    pub failed: usize,
+    /// Tasks that were ready so far, those that wait for a slot included.
+    pub tasks: usize,
 }
 
 /// Counters that each launch and each end move by one.
@@ -43,6 +50,8 @@ struct StepCount {
     reached: Reached,
     running: usize,
     done: usize,
+    failed: usize,
+    tasks: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +71,9 @@ impl Counts {
         }
     }
 
-    pub(crate) fn queued(&mut self, step: StepIx) {
+    pub(crate) fn queued(&mut self, step: StepIx, tasks: usize) {
         let count = &mut self.steps[step];
+        count.tasks += tasks;
         if count.reached == Reached::Not {
             count.reached = Reached::Queued;
         }
@@ -79,10 +89,11 @@ impl Counts {
         self.in_flight += 1;
     }
 
-    pub(crate) fn ended(&mut self, step: StepIx) {
+    pub(crate) fn ended(&mut self, step: StepIx, state: TaskState) {
         let count = &mut self.steps[step];
         count.running -= 1;
         count.done += 1;
+        count.failed += usize::from(state == TaskState::Failed);
         self.in_flight -= 1;
     }
 
@@ -99,10 +110,15 @@ impl Counts {
             steps: self
                 .begun
                 .iter()
-                .map(|&step| StepProgress {
-                    step: &steps[step].name,
-                    running: self.steps[step].running,
-                    done: self.steps[step].done,
+                .map(|&step| {
+                    let count = &self.steps[step];
+                    StepProgress {
+                        step: &steps[step].name,
+                        running: count.running,
+                        done: count.done,
+                        failed: count.failed,
+                        tasks: count.tasks,
+                    }
                 })
                 .collect(),
             not_started: steps

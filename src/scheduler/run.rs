@@ -230,7 +230,7 @@ impl Run {
 
     /// Makes a task ready (metaflow/runtime.py, `_queue_push`).
     pub(crate) fn enqueue(&mut self, step: StepIx, position: Position, inputs: Inputs) {
-        self.counts.queued(step);
+        self.counts.queued(step, 1);
         self.queue.push(Queued {
             step,
             position,
@@ -268,7 +268,7 @@ impl Run {
     fn end_attempt(&mut self, key: TaskKey, state: TaskState) {
         let task = &mut self.tasks[key];
         task.state = state;
-        self.counts.ended(task.step);
+        self.counts.ended(task.step, state);
     }
 
     /// Only a child of a foreach split has one, not the steps after it (metaflow/runtime.py,

@@ -35,7 +35,8 @@ class Case:
     deadline: int = 240
     # What FERROFLOW is for Ferroflow.
     wish: str = "require"
-    # Whether the launcher writes to a terminal. Its lines are then compared as they are, colours included.
+    # Whether the launcher writes to a terminal. Its lines are then compared as they are, colours included, without what
+    # Ferroflow shows below them for a while.
     terminal: bool = False
     # Why Ferroflow starts some tasks on this machine with fresh interpreters: a part of each reason. None: it starts none so.
     fresh: str = field(default=None, repr=False)
@@ -70,6 +71,9 @@ EXTENSION = {"extra": ("extension",), "env": {"PYTHONPATH": "extension"}, "wish"
 # Without forks of the process that has loaded the flow.
 FRESH = {"env": {"FERROFLOW_FORK": "off"}, "fresh": "FERROFLOW_FORK=off", "batch": None}
 
+# On which Ferroflow draws a region, in CI as well.
+A_TERMINAL = {"TERM": "xterm", "CI": "", "NO_COLOR": ""}
+
 CASES = [
     one("linear", of_the_place=("environment",)),
     one("tags", "run", "--tag", "colour:blue", "--tag", "plain", flow="linear",
@@ -84,8 +88,8 @@ CASES = [
     # Batch: a job takes seconds, and 24 of them queue up as 100 do.
     one("foreach100", batch=with_batch("--width", "24")),
     one("one_worker_in_foreach", "run", "--max-workers", "1", flow="start_foreach", batch=None),
-    one("terminal", flow="custom_ends", terminal=True, batch=None),
-    one("terminal_of_failure", flow="dies", exit=1, terminal=True, batch=None),
+    one("terminal", flow="custom_ends", terminal=True, env=A_TERMINAL, batch=None),
+    one("terminal_of_failure", flow="dies", exit=1, terminal=True, env=A_TERMINAL, batch=None),
     one("foreach_wide", "run", "--max-num-splits", "300", batch=None),
     one("foreach_values"),
     one("nested5x5", batch=with_batch("--width", "3")),

@@ -2,7 +2,12 @@
 
 import os
 import pty
+import re
 import threading
+
+# What Ferroflow draws below the cursor, which comes back to where it was, and how it is taken away
+# (src/ferroflow/report/region.rs). Without it a terminal has got what upstream writes, byte for byte.
+REGION = re.compile(rb"\x0b+\x1b\[\d+A\x1b7.*?\x1b8|\x1b\[J", re.S)
 
 
 class Stream:
@@ -21,7 +26,10 @@ class Stream:
 
     def text(self):
         self._thread.join(10)
-        return b"".join(self._chunks).decode("utf-8", "backslashreplace")
+        return self._bytes().decode("utf-8", "backslashreplace")
+
+    def _bytes(self):
+        return b"".join(self._chunks)
 
     def _collect(self):
         while True:
@@ -33,6 +41,13 @@ class Stream:
                 os.close(self._read_end)
                 return
             self._chunks.append(chunk)
+
+
+class Terminal(Stream):
+    """What stays on a terminal."""
+
+    def _bytes(self):
+        return REGION.sub(b"", super()._bytes())
 
 
 class Nothing:
@@ -53,5 +68,5 @@ def pipe_pair():
 
 
 def pty_pair():
-    terminal = Stream(*pty.openpty())
+    terminal = Terminal(*pty.openpty())
     return terminal, Nothing(terminal.write_end)

@@ -22,6 +22,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::advice;
 
+use crate::report;
+
 /// Runs unmodified Metaflow flows, locally and on AWS Batch.
 ///
 /// `ferroflow FLOW.py ARGS…` is `python FLOW.py ARGS…`, with the run in Ferroflow's hands;
@@ -112,10 +114,15 @@ fn start_tracing() -> Result<()> {
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(|| report::Stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !has_no_color())
         .init();
     Ok(())
+}
+
+/// <https://no-color.org>
+fn has_no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 #[cfg(test)]

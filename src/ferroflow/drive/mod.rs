@@ -31,7 +31,10 @@ use model::{
     run_record::{Launcher, RunState},
 };
 use scheduler::{Command, Event, Outcome, Run, TimerId};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
 
 use self::{
     halt::Halting,
@@ -41,7 +44,7 @@ use self::{
 use crate::{
     advice,
     batch::{Batch, BatchEvent, Troubles},
-    report::{Console, Tone},
+    report::{Console, FRAME, StepLines, Tone},
     trouble::{Patience, Trouble},
 };
 
@@ -111,6 +114,7 @@ pub(crate) struct Driver<S> {
     store: Arc<S>,
     known: Arc<KnownValues>,
     console: Console,
+    step_lines: StepLines,
     local: LocalCompute,
     local_events: mpsc::Receiver<LocalEvent>,
     batch: Option<Batch>,
@@ -167,7 +171,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
         let (reports, reported) = mpsc::unbounded_channel();
         Ok(Self {
             run: Run::new(Arc::clone(&plan))?,
-            console: Console::new(plan.console.color),
+            console: Console::new(plan.console),
+            step_lines: StepLines::default(),
             known,
             batch,
             batch_events,
@@ -200,6 +205,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
             PROGRESS_INTERVAL,
         );
         let mut recording = tokio::time::interval(RECORD_INTERVAL);
+        let mut frames = tokio::time::interval(FRAME);
+        frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.handle(Event::Begun);
         loop {
             if let Some(broken) = self.broken.take_if(|_| self.attempts.is_empty()) {
@@ -212,7 +219,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             if let Some(outcome) = self.finished.take() {
                 return self.leave(&outcome).await;
             }
-            self.console.flush();
+            self.show();
             let until = self.broken.as_ref().map(|broken| broken.until);
             tokio::select! {
                 biased;
@@ -224,6 +231,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 Some(text) = self.notices.recv() => self.say(Tone::System, &text),
                 _ = progress.tick() => self.print_progress(),
                 _ = recording.tick() => self.record_now_and_then(),
+                _ = frames.tick(), if self.console.is_live() => {}
                 () = wait_until(until) => self.attempts.clear(),
             }
             self.drain()?;
@@ -280,6 +288,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 outcome,
             } => {
                 let succeeded = matches!(outcome, Outcome::Succeeded(_));
+                self.recorder.change();
                 self.handle(Event::TaskEnded {
                     task,
                     attempt,
@@ -347,7 +356,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     /// Tells the host, then waits until it has closed its end.
     async fn leave(mut self, outcome: &FinishOutcome) -> Result<()> {
-        self.console.flush();
+        self.console.close();
         self.record_end(record::state_after(outcome)).await;
         self.host.finish(outcome);
         while let Some(event) = self.host_events.recv().await {

@@ -1,4 +1,7 @@
-//! The line that says every five minutes how far the run is (`execute` in metaflow/runtime.py).
+//! How far the run is: in the region below its lines, and in the line that comes every five minutes (`execute` in
+//! metaflow/runtime.py).
+
+use std::time::Instant;
 
 use datastore::ObjectStore;
 
@@ -6,6 +9,13 @@ use super::Driver;
 use crate::report::Tone;
 
 impl<S: ObjectStore + 'static> Driver<S> {
+    /// Shows what was printed, and how far the steps are.
+    pub(super) fn show(&mut self) {
+        let (run, steps) = (&self.run, &mut self.step_lines);
+        self.console
+            .flush(|room| steps.of(&run.progress(), Instant::now(), room));
+    }
+
     pub(super) fn print_progress(&mut self) {
         let progress = self.run.progress();
         let running = progress.running;

@@ -1,12 +1,18 @@
 //! Console lines in Metaflow's format (`logger` in metaflow/cli.py): a timestamp, the path of the
-//! task, the message; on a terminal in the same colours.
+//! task, the message; on a terminal in the same colours, and with a region for the steps below them.
 
 use std::{
     borrow::Cow,
-    io::{self, BufWriter, Stdout, Write},
+    io::{self, Write},
 };
 
 use jiff::{Timestamp, tz::TimeZone};
+use model::plan::ConsoleSettings;
+
+use super::{live::Live, region::Line};
+
+/// So many bytes do not wait for others.
+const FULL: usize = 16 << 10;
 
 /// Magenta, as click writes it.
 const TIMESTAMP: &str = "\x1b[35m";
@@ -32,16 +38,19 @@ pub(crate) enum Tone {
 /// Standard output, one line at a time.
 #[derive(Debug)]
 pub(crate) struct Console {
-    out: BufWriter<Stdout>,
+    /// What is not written yet.
+    pending: Vec<u8>,
+    live: Option<Live>,
     color: bool,
     zone: TimeZone,
 }
 
 impl Console {
-    pub(crate) fn new(color: bool) -> Self {
+    pub(crate) fn new(settings: ConsoleSettings) -> Self {
         Self {
-            out: BufWriter::new(io::stdout()),
-            color,
+            pending: Vec::new(),
+            live: Live::if_wanted(settings.color, settings.quiet),
+            color: settings.color,
             zone: TimeZone::system(),
         }
     }
@@ -56,30 +65,71 @@ impl Console {
         let at = at
             .to_zoned_datetime(self.zone.clone())
             .strftime("%Y-%m-%d %H:%M:%S%.3f");
-        // A reader that went away must not end the run.
+        // Writing to memory does not fail.
         let _ = if self.color {
             self.colored(&at.to_string(), head, tone, text)
         } else {
-            writeln!(self.out, "{at} {head}{}", without_escapes(text))
+            writeln!(self.pending, "{at} {head}{}", without_escapes(text))
         };
+        if self.pending.len() >= FULL {
+            self.put();
+        }
     }
 
     fn colored(&mut self, at: &str, head: &str, tone: Tone, text: &str) -> io::Result<()> {
-        write!(self.out, "{TIMESTAMP}{at} {RESET}")?;
+        write!(self.pending, "{TIMESTAMP}{at} {RESET}")?;
         if !head.is_empty() {
-            write!(self.out, "{HEAD}{head}{RESET}")?;
+            write!(self.pending, "{HEAD}{head}{RESET}")?;
         }
         let (color, weight) = match tone {
             Tone::User => ("", NOT_BOLD),
             Tone::System => ("", BOLD),
             Tone::Bad => (BAD, BOLD),
         };
-        writeln!(self.out, "{color}{weight}{text}{RESET}")
+        writeln!(self.pending, "{color}{weight}{text}{RESET}")
     }
 
-    /// Shows what was printed; called when no event is waiting.
-    pub(crate) fn flush(&mut self) {
-        let _ = self.out.flush();
+    /// Shows what was printed; called when no event is waiting. `steps` is asked for what the region says, with the number
+    /// of its lines, when it is drawn again.
+    pub(crate) fn flush(&mut self, steps: impl FnOnce(usize) -> Vec<Line>) {
+        let news = match &mut self.live {
+            Some(live) if live.is_due() => live.set(steps(Live::room())),
+            Some(_) => return,
+            None => false,
+        };
+        if news || !self.pending.is_empty() {
+            self.put();
+        }
+    }
+
+    /// Whether there is a region, which has to be drawn again each [`FRAME`](super::FRAME).
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Shows what was printed and takes the region away for good: others go on printing.
+    pub(crate) fn close(&mut self) {
+        if self.live.take().is_some() {
+            self.pending = Live::last(&self.pending);
+        }
+        self.put();
+    }
+
+    fn put(&mut self) {
+        let text = std::mem::take(&mut self.pending);
+        let text = match &mut self.live {
+            Some(live) => live.frame(&text),
+            None => text,
+        };
+        let mut out = io::stdout().lock();
+        // A reader that went away must not end the run.
+        let _ = out.write_all(&text).and_then(|()| out.flush());
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -102,6 +102,9 @@ def _watch_ends(parameters_module):
 
 
 def _adopt_cli(cli_module):
+    obey = _ours("ferroflow.no_color", "obey") if os.environ.get("NO_COLOR") else None
+    if obey:
+        obey()
     _add_to_errors(cli_module)
     _fork_before_main(cli_module)
 

@@ -65,7 +65,10 @@ pub(crate) fn plan_of(nodes: Vec<Node>, start: StepName, end: StepName) -> Plan 
         metadata_root: None,
         s3: S3Settings::default(),
         aws: AwsSettings::default(),
-        console: ConsoleSettings { color: false },
+        console: ConsoleSettings {
+            color: false,
+            quiet: true,
+        },
     }
 }
 

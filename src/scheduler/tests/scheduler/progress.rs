@@ -30,12 +30,16 @@ fn progress_counts_attempts_tasks_and_steps() {
                 StepProgress {
                     step: &name("start"),
                     running: 0,
-                    done: 1
+                    done: 1,
+                    failed: 0,
+                    tasks: 1,
                 },
                 StepProgress {
                     step: &name("work"),
                     running: 3,
-                    done: 3
+                    done: 3,
+                    failed: 1,
+                    tasks: 5,
                 },
             ],
             not_started: vec![&name("j"), &name("end")],
