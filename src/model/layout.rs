@@ -88,10 +88,17 @@ pub fn blob(flow: &FlowName, sha1_hex: &str) -> String {
     format!("{flow}/data/{shard}/{sha1_hex}")
 }
 
-/// Folder of what Ferroflow itself keeps about a run, outside what Metaflow lists:
-/// `.ferroflow/Flow/run`.
+/// Folder of what Ferroflow itself keeps, outside what Metaflow lists. It has a folder for each flow.
+pub const OWN_FOLDER: &str = ".ferroflow";
+
+/// Folder of what Ferroflow itself keeps about a flow; it has a folder for each run: `.ferroflow/Flow`.
+pub fn flow_folder(flow: &FlowName) -> String {
+    format!("{OWN_FOLDER}/{flow}")
+}
+
+/// Folder of what Ferroflow itself keeps about a run: `.ferroflow/Flow/run`.
 pub fn run_folder(flow: &FlowName, run: &RunId) -> String {
-    format!(".ferroflow/{flow}/{run}")
+    format!("{}/{run}", flow_folder(flow))
 }
 
 /// Key of the launcher's record of a run: `.ferroflow/Flow/run/run.json`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FlowName, RunId, Timestamp};
+use crate::{FlowName, RunId, StepName, Timestamp};
 
 /// The version of the record that is written here.
 pub const RUN_RECORD_VERSION: u32 = 1;
@@ -36,6 +36,9 @@ pub struct RunRecord {
     pub attempts: AttemptCounts,
     /// Why attempts got fresh interpreters, and how many.
     pub fresh_because: BTreeMap<String, u64>,
+    /// Steps that have begun, in that order. Records of older versions have none.
+    #[serde(default)]
+    pub steps: Vec<StepRecord>,
 }
 
 /// How a run stands.
@@ -80,6 +83,21 @@ pub struct AttemptCounts {
     pub batch: u64,
 }
 
+/// How far a step is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The step.
+    pub step: StepName,
+    /// Tasks that were ready to run.
+    pub tasks: u64,
+    /// Attempts that were launched.
+    pub started: u64,
+    /// Attempts that ended well.
+    pub succeeded: u64,
+    /// Attempts that ended otherwise.
+    pub failed: u64,
+}
+
 impl RunRecord {
     /// Counts an attempt with a fresh interpreter.
     pub fn count_fresh(&mut self, reason: &str) {
@@ -116,6 +134,7 @@ mod tests {
             },
             attempts: AttemptCounts::default(),
             fresh_because: BTreeMap::new(),
+            steps: Vec::new(),
         };
         for number in 0..100 {
             record.count_fresh(&format!("reason {number}"));
@@ -125,5 +144,14 @@ mod tests {
         assert_eq!(record.fresh_because.len(), MAX_REASONS + 1);
         assert_eq!(record.fresh_because["reason 0"], 2);
         assert_eq!(record.fresh_because[OTHER_REASONS], 84);
+    }
+
+    #[test]
+    fn a_record_without_steps_is_read() {
+        let text = r#"{"version": 1, "flow": "F", "run": "1", "state": "done", "began_at": 1, "written_at": 2,
+            "launcher": {"host": "h", "pid": 3, "ferroflow": "f", "metaflow": "m", "python": "p"},
+            "attempts": {"forked": 1, "fresh": 0, "foreign": 0, "batch": 0}, "fresh_because": {}}"#;
+        let record: RunRecord = serde_json::from_str(text).unwrap();
+        assert_eq!((record.state, record.steps), (RunState::Done, Vec::new()));
     }
 }

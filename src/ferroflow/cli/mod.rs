@@ -8,6 +8,7 @@ mod engine;
 mod flow;
 mod package;
 mod say;
+mod status;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,9 +21,7 @@ use clap::{Parser, Subcommand, error::ContextKind};
 use model::exit_code;
 use tracing_subscriber::EnvFilter;
 
-use crate::advice;
-
-use crate::report;
+use crate::{advice, report};
 
 /// Runs unmodified Metaflow flows, locally and on AWS Batch.
 ///
@@ -37,6 +36,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Status(status::Args),
     /// The embedded stack: Batch and S3 on this machine, for flows without an AWS account.
     Dev(dev::Args),
     /// Shows the values that decide about runs, where they come from, and what is wrong with them.
@@ -64,6 +64,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     } else {
         match Cli::try_parse_from(args) {
             Ok(cli) => match cli.verb {
+                Verb::Status(args) => status::run(&args),
                 Verb::Dev(args) => dev::run(args),
                 Verb::Doctor(args) => doctor::run(&args),
                 Verb::Engine(args) => engine::run(&args),

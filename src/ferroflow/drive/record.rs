@@ -6,13 +6,14 @@ use compute::host::protocol::FinishOutcome;
 use datastore::{ObjectStore, PutOptions};
 use model::{
     Plan, layout,
-    run_record::{AttemptCounts, Launcher, RUN_RECORD_VERSION, RunRecord, RunState},
+    run_record::{AttemptCounts, Launcher, RUN_RECORD_VERSION, RunRecord, RunState, StepRecord},
 };
+use scheduler::StepProgress;
 
 use super::{Driver, now};
 
 /// Time between two writings while the run goes on.
-pub(super) const RECORD_INTERVAL: Duration = Duration::from_secs(30);
+pub(super) const RECORD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long the end of a run waits for its record to be written.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,6 +37,7 @@ impl Recorder {
             launcher,
             attempts: AttemptCounts::default(),
             fresh_because: BTreeMap::new(),
+            steps: Vec::new(),
         };
         Self {
             record,
@@ -43,7 +45,7 @@ impl Recorder {
         }
     }
 
-    /// To count an attempt in.
+    /// To count an attempt in, or because one has ended.
     pub(super) fn change(&mut self) -> &mut RunRecord {
         self.changed = true;
         &mut self.record
@@ -70,6 +72,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
     fn write_record(&mut self) -> impl Future<Output = ()> + 'static {
         let record = &mut self.recorder.record;
         record.written_at = now();
+        record.steps = self.run.progress().steps.into_iter().map(step).collect();
         let key = layout::run_record(&record.flow, &record.run);
         let body = serde_json::to_vec(record);
         let store = Arc::clone(&self.store);
@@ -85,6 +88,16 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 tracing::warn!("the record of the run was not written: {error:#}");
             }
         }
+    }
+}
+
+fn step(progress: StepProgress<'_>) -> StepRecord {
+    StepRecord {
+        step: progress.step.clone(),
+        tasks: progress.tasks as u64,
+        started: (progress.running + progress.done) as u64,
+        succeeded: (progress.done - progress.failed) as u64,
+        failed: progress.failed as u64,
     }
 }
 
