@@ -75,8 +75,8 @@ pub(crate) fn machines() -> Result<(Vec<&'static str>, Vec<&'static str>)> {
     Ok((found, missing))
 }
 
-/// The binaries of this installation.
-fn found() -> Result<Vec<(&'static str, PathBuf)>> {
+/// The binaries of this installation, each with the architecture of its machines.
+pub(crate) fn found() -> Result<Vec<(&'static str, PathBuf)>> {
     let folders = folders();
     let mut found = Vec::new();
     for (machine, folder) in ARCHITECTURES {

@@ -9,8 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::dev;
-use crate::{host_files, interpreter};
+use super::{dev, verbose};
+use crate::{
+    host_files,
+    interpreter::{self, Interpreter},
+};
 
 /// What Python is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ impl<'a> Flow<'a> {
 }
 
 /// Replaces this process by Python, so that signals, exit code and terminal are Python's own.
-pub(crate) fn run(flow: Flow, args: &[OsString]) -> Result<ExitCode> {
+pub(crate) fn run(flow: Flow, args: &[OsString], is_verbose: bool) -> Result<ExitCode> {
     match flow {
         Flow::File(file) if !Path::new(file).exists() => bail!(
             "the flow file `{}` does not exist\nhint: the first argument is the path of a Python file",
@@ -52,7 +55,7 @@ pub(crate) fn run(flow: Flow, args: &[OsString]) -> Result<ExitCode> {
         }
         _ => {}
     }
-    let python = interpreter::find()?.path;
+    let Interpreter { path: python, how } = interpreter::find()?;
     let own = std::env::current_exe().context("cannot find the path of this program")?;
     let mut command = Command::new(&python);
     match flow {
@@ -64,6 +67,9 @@ pub(crate) fn run(flow: Flow, args: &[OsString]) -> Result<ExitCode> {
         command.env("PYTHONPATH", host_files::python_path(&python)?);
     }
     dev::auto::prepare(&mut command, args, &python)?;
+    if is_verbose {
+        verbose::tell(&mut command, &python, how);
+    }
     let error = command.exec();
     Err(error).with_context(|| format!("cannot start `{}`", python.display()))
 }

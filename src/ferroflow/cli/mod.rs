@@ -1,14 +1,20 @@
 //! The command line. `ferroflow FLOW.py ARGS…` takes exactly the arguments of
 //! `python FLOW.py ARGS…`, and `ferroflow -m MODULE ARGS…` those of `python -m MODULE ARGS…`;
-//! everything else is a verb of Ferroflow's own.
+//! everything else is a verb of Ferroflow's own. What stands before a flow is Ferroflow's, what
+//! follows it Metaflow's.
 
+mod completions;
 mod dev;
 mod doctor;
 mod engine;
 mod flow;
+#[cfg(test)]
+mod help;
 mod package;
 mod say;
 mod status;
+mod verbose;
+mod version;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,7 +23,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use clap::{Parser, Subcommand, error::ContextKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ContextKind};
 use model::exit_code;
 use tracing_subscriber::EnvFilter;
 
@@ -25,19 +31,46 @@ use crate::{advice, report};
 
 /// Runs unmodified Metaflow flows, locally and on AWS Batch.
 ///
-/// `ferroflow FLOW.py ARGS…` is `python FLOW.py ARGS…`, with the run in Ferroflow's hands;
-/// `ferroflow -m MODULE ARGS…` is `python -m MODULE ARGS…`.
+/// `ferroflow FLOW.py ARGS…` is `python FLOW.py ARGS…`, with the run in Ferroflow's hands.
+/// So is `ferroflow -m MODULE ARGS…`.
 #[derive(Debug, Parser)]
-#[command(name = "ferroflow", version, arg_required_else_help = true)]
+#[command(
+    name = "ferroflow",
+    version,
+    arg_required_else_help = true,
+    override_usage = "ferroflow [-v] FLOW.py ARGS…\n       ferroflow [-v] -m MODULE ARGS…\n       ferroflow [-v] COMMAND",
+    after_help = AFTER_HELP,
+)]
 struct Cli {
+    /// Tells on standard error what is run: interpreter, program, extension, datastore; and what the engine does
+    #[arg(short, long)]
+    verbose: bool,
     #[command(subcommand)]
     verb: Verb,
 }
 
+const AFTER_HELP: &str = "\
+Examples:
+  ferroflow flow.py run                     every option and command of the flow is Metaflow's
+  ferroflow flow.py run --with batch        on AWS Batch, or on the embedded stack
+  ferroflow -v flow.py run                  the same, and what it is run with
+  ferroflow -m package.flow run             a flow that Python finds as a module
+  ferroflow status                          how the latest runs stand
+
+Exit codes: those of Metaflow for a flow. Else 0; 1 for a failure; 2 for a wrong command line.
+
+Variables:
+  FERROFLOW=off|require      leaves all runs to Metaflow; makes it an error to leave one
+  FERROFLOW_PYTHON           the interpreter for flows
+  FERROFLOW_FORK=off         tasks on this machine get fresh interpreters
+  FERROFLOW_PROGRESS=off     no lines about steps below the log on a terminal
+  FERROFLOW_DEV              auto, always or never: when the embedded stack starts by itself
+  FERROFLOW_LOG              what the engine tells of itself, e.g. info
+  NO_COLOR                   no colours";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::Args),
-    /// The embedded stack: Batch and S3 on this machine, for flows without an AWS account.
     Dev(dev::Args),
     /// Shows the values that decide about runs, where they come from, and what is wrong with them.
     Doctor(doctor::Args),
@@ -50,31 +83,45 @@ enum Verb {
     /// Makes a code package; started by the flow host.
     #[command(hide = true)]
     Package,
+    Completions(completions::Args),
 }
 
 /// Runs a command line; the result is the exit code of the process.
 pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
-    if let Err(error) = start_tracing() {
-        return failed(&error);
-    }
-    let after_name = args.get(1..).unwrap_or_default();
-    let first = after_name.first().cloned();
-    let outcome = if let Some((flow, rest)) = flow::Flow::leading(after_name) {
-        flow::run(flow, rest)
-    } else {
-        match Cli::try_parse_from(args) {
-            Ok(cli) => match cli.verb {
-                Verb::Status(args) => status::run(&args),
-                Verb::Dev(args) => dev::run(args),
-                Verb::Doctor(args) => doctor::run(&args),
-                Verb::Engine(args) => engine::run(&args),
-                Verb::Bootstrap => Ok(ExitCode::from(bootstrap::main() as u8)),
-                Verb::Package => package::run(),
-            },
-            Err(error) => return not_parsed(&error, first.as_deref()),
+    let first = args.get(1);
+    let is_verbose = first.is_some_and(|first| first == "-v" || first == "--verbose");
+    let rest = &args[args.len().min(1 + usize::from(is_verbose))..];
+    let outcome = match flow::Flow::leading(rest) {
+        Some((flow, arguments)) => {
+            start_tracing(is_verbose).and_then(|()| flow::run(flow, arguments, is_verbose))
         }
+        None => match parse(&args) {
+            Ok(cli) => start_tracing(cli.verbose).and_then(|()| run_verb(cli.verb)),
+            Err(error) => return not_parsed(&error, first.map(OsString::as_os_str)),
+        },
     };
     outcome.unwrap_or_else(|error| failed(&error))
+}
+
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    // Looks for files, which other command lines need not wait for.
+    if args.iter().any(|arg| arg == "--version") {
+        command = command.long_version(version::facts());
+    }
+    Cli::from_arg_matches(&command.try_get_matches_from(args)?)
+}
+
+fn run_verb(verb: Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Status(args) => status::run(&args),
+        Verb::Dev(args) => dev::run(args),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Engine(args) => engine::run(&args),
+        Verb::Bootstrap => Ok(ExitCode::from(bootstrap::main() as u8)),
+        Verb::Package => package::run(),
+        Verb::Completions(args) => completions::run(&args),
+    }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
@@ -103,11 +150,12 @@ fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// What FERROFLOW_LOG asks for; errors alone without it.
-fn start_tracing() -> Result<()> {
+/// What FERROFLOW_LOG asks for; without it errors alone, or what `-v` shows.
+fn start_tracing(is_verbose: bool) -> Result<()> {
     let asked = std::env::var_os("FERROFLOW_LOG").filter(|text| !text.is_empty());
     let asked = asked.as_deref().map(OsStr::to_string_lossy);
-    let filter = EnvFilter::try_new(asked.as_deref().unwrap_or("error")).map_err(|error| {
+    let usual = if is_verbose { verbose::LEVEL } else { "error" };
+    let filter = EnvFilter::try_new(asked.as_deref().unwrap_or(usual)).map_err(|error| {
         let asked = asked.unwrap_or_default();
         anyhow!(
             "FERROFLOW_LOG is `{asked}`: {error}\nhint: use error, warn, info, debug or trace, or such words for parts of the program: info,aws=debug"
@@ -128,8 +176,6 @@ fn has_no_color() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -4,6 +4,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::{Result, bail};
 
+/// The embedded stack, which is not in this build
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

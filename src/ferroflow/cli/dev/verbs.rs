@@ -7,7 +7,16 @@ use clap::Subcommand;
 
 use super::{down, env, serve, status, up};
 
+/// The embedded stack: AWS Batch, S3 and CloudWatch Logs on this machine, for flows without an AWS account.
+///
+/// Jobs are processes of this machine; their image is not used. The stack is in a folder, whose state survives a restart.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ferroflow dev up                          starts it
+  eval \"$(ferroflow dev env)\"               lets any client in this shell use it
+  ferroflow flow.py run --with batch
+  ferroflow dev down                        stops it")]
 pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -15,18 +24,43 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Starts the stack, unless it is up.
+    /// Starts the stack, unless it is up
+    #[command(after_help = UP)]
     Up(up::Args),
-    /// Stops the stack and its jobs. What it has stored stays.
+    /// Stops the stack and its jobs; what it has stored stays
+    #[command(after_help = DOWN)]
     Down(down::Args),
-    /// Tells whether the stack is up, and what its queues hold. Exits with 1 when it is down.
+    /// Tells whether the stack is up, and what its queues hold
+    #[command(after_help = STATUS)]
     Status(status::Args),
-    /// Prints shell commands that let any client use the stack: eval "$(ferroflow dev env)".
+    /// Prints shell commands that let any client use the stack
+    #[command(after_help = ENV)]
     Env(env::Args),
     /// The stack itself; started by `up`.
     #[command(hide = true)]
     Serve(serve::Args),
 }
+
+const UP: &str = "\
+Examples:
+  ferroflow dev up
+  ferroflow dev up --dir /tmp/stack --port 8500
+  ferroflow dev up --foreground             until Ctrl-C
+
+Exit codes: 0 when the stack is up, whoever started it; 1 when it could not be started.";
+
+const DOWN: &str = "\
+Exit codes: 0 when no stack is up any more; 1 when it does not end.";
+
+const STATUS: &str = "\
+Exit codes: 0 when the stack is up; 1 when it is down, or does not answer.";
+
+const ENV: &str = "\
+Examples:
+  eval \"$(ferroflow dev env)\"
+  eval \"$(ferroflow dev env --dir /tmp/stack)\"
+
+Exit codes: 0; 1 when no stack is up.";
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
