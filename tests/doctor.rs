@@ -118,7 +118,7 @@ impl Place {
         Report {
             code: output.status.code().expect("it exits"),
             said,
-            report,
+            told: report,
         }
     }
 }
@@ -126,12 +126,12 @@ impl Place {
 struct Report {
     code: i32,
     said: String,
-    report: Value,
+    told: Value,
 }
 
 impl Report {
     fn of_level(&self, level: &str) -> Vec<String> {
-        let findings = self.report["findings"].as_array().expect("findings");
+        let findings = self.told["findings"].as_array().expect("findings");
         let of_level = findings.iter().filter(|finding| finding["level"] == level);
         of_level
             .map(|finding| {
@@ -143,7 +143,7 @@ impl Report {
 
     /// By name: value and origin.
     fn values(&self) -> BTreeMap<String, (String, String)> {
-        let values = self.report["values"].as_array().expect("values");
+        let values = self.told["values"].as_array().expect("values");
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let pair = |value: &Value| {
             let found = (text(&value["value"]), text(&value["origin"]));
@@ -181,7 +181,7 @@ fn server(answer: &'static str) -> String {
         for stream in listener.incoming().flatten() {
             thread::spawn(move || {
                 let mut stream = stream;
-                let _ = stream.read(&mut [0; 65_536]);
+                let _ = stream.read(&mut [0; 8192]);
                 let _ = stream.write_all(answer.as_bytes());
             });
         }
