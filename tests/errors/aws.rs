@@ -53,7 +53,7 @@ rows! {
     clock_is_wrong: on_stack;
     credentials_have_expired_for_batch: on_stack;
     aws_profile_is_not_there: on_stack;
-    s3_refuses_for_a_moment: |g| { on_stack(g); g.write("flow.py", ONE_STEP); };
+    s3_refuses_for_a_moment: |g| { g.write("flow.py", ONE_STEP).on(refusing_once()); };
     s3_refuses_from_now_on: on_stack;
     stack_is_killed_and_comes_again: |g| {
         let stack: &'static Stack = Box::leak(Box::new(Stack::start(&[])));
@@ -95,14 +95,16 @@ fn without_queues() -> &'static Stack {
     STACK.get_or_init(|| prepared("no-queue", &json!([])))
 }
 
+/// One that refuses the first launch record of the first run.
+fn refusing_once() -> &'static Stack {
+    static STACK: OnceLock<Stack> = OnceLock::new();
+    let denied = json!({"refuse": {"status": 403, "code": "AccessDenied"}});
+    let rule = json!({"operation": "PutObject", "subject": "/launch/00000000", "fault": denied});
+    STACK.get_or_init(|| with_rules(&json!([rule])))
+}
+
 fn prepared(what: &str, rules: &Value) -> Stack {
-    let mut file = tempfile::NamedTempFile::new().expect("a file");
-    file.write_all(rules.to_string().as_bytes())
-        .expect("the rules are written");
-    let stack = Stack::start(&[
-        "--faults",
-        file.path().to_str().expect("a path that is text"),
-    ]);
+    let stack = with_rules(rules);
     let made = Command::new(python::with_metaflow())
         .arg(tests_folder().join("stack/queues.py"))
         .arg(what)
@@ -110,6 +112,14 @@ fn prepared(what: &str, rules: &Value) -> Stack {
         .status();
     assert!(made.expect("python starts").success());
     stack
+}
+
+fn with_rules(rules: &Value) -> Stack {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(rules.to_string().as_bytes())
+        .expect("the rules are written");
+    let path = file.path().to_str().expect("a path that is text");
+    Stack::start(&["--faults", path])
 }
 
 fn rules() -> Value {
@@ -129,10 +139,12 @@ fn rules() -> Value {
         always("PutObject", "skewed/", 403, "RequestTimeTooSkewed"),
         always("HeadObject", "skewed/", 403, "RequestTimeTooSkewed"),
         always("PutObject", "not-ours/.ferroflow/", 403, "AccessDenied"),
-        // The first record of a run is about its first step.
-        {"operation": "PutObject", "subject": "for-a-moment/.ferroflow/SmallFlow", "times": 1,
-            "fault": {"refuse": {"status": 403, "code": "AccessDenied"}}},
-        always("PutObject", "from-now-on/.ferroflow/SmallFlow", 403, "AccessDenied"),
+        always(
+            "PutObject",
+            "from-now-on/.ferroflow/SmallFlow",
+            403,
+            "AccessDenied"
+        ),
     ])
 }
 
