@@ -215,7 +215,7 @@ impl Drop for Desk {
     }
 }
 
-/// Each document on its own, as somebody follows it.
+/// Each document on its own, as somebody follows it who has Metaflow on AWS, which the embedded stack is here.
 #[test]
 fn who_follows_a_document_gets_through() {
     for (document, known) in COMMANDS {
@@ -223,11 +223,12 @@ fn who_follows_a_document_gets_through() {
         if ours.is_empty() {
             continue;
         }
+        let deployed = "ferroflow dev up >&2\neval \"$(ferroflow dev env)\"\n";
         let script: String = ours
             .iter()
             .map(|(command, _)| format!("echo '$ '{command:?} >&2\n{command}\n"))
             .collect();
-        let (succeeded, output) = Desk::new().run(&script);
+        let (succeeded, output) = Desk::new().run(&format!("{deployed}{script}"));
         assert!(succeeded, "{document}:\n{output}");
     }
 }
