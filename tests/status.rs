@@ -131,6 +131,12 @@ fn a_run_that_has_ended_is_told_with_reasons_and_counts() {
     );
     let below = lab.path().join("home");
     assert_eq!(told(&below, &["StartForeachFlow"]), table);
+    let elsewhere = tempfile::tempdir().expect("a temporary folder");
+    let settings = elsewhere.path().join("home/metaflowconfig");
+    fs::create_dir_all(&settings).expect("a folder");
+    let config = serde_json::json!({ "METAFLOW_DATASTORE_SYSROOT_LOCAL": lab.path() });
+    fs::write(settings.join("config.json"), config.to_string()).expect("a file");
+    assert_eq!(told(elsewhere.path(), &[]), table);
     let json: serde_json::Value =
         serde_json::from_str(&told(lab.path(), &["--json"])).expect("JSON");
     assert_eq!(json[0]["state"], "done");

@@ -11,6 +11,8 @@ use clap::ValueEnum;
 use datastore::local::LocalStore;
 use model::plan::S3Settings;
 
+use crate::metaflow_config::MetaflowConfig;
+
 /// Folder of the datastore on disk (`DATASTORE_LOCAL_DIR` in metaflow/metaflow_config.py).
 const LOCAL_FOLDER: &str = ".metaflow";
 
@@ -53,13 +55,14 @@ impl fmt::Display for Place {
 
 impl Choice {
     pub(super) fn find(&self) -> Result<Place> {
-        match self.kind()? {
-            Kind::Local => self.local(),
-            Kind::S3 => self.s3(),
+        let config = MetaflowConfig::load()?;
+        match self.kind(&config)? {
+            Kind::Local => self.local(&config),
+            Kind::S3 => self.s3(&config),
         }
     }
 
-    fn kind(&self) -> Result<Kind> {
+    fn kind(&self, config: &MetaflowConfig) -> Result<Kind> {
         if let Some(kind) = self.datastore {
             return Ok(kind);
         }
@@ -70,7 +73,7 @@ impl Choice {
                 Kind::Local
             });
         }
-        match setting("DEFAULT_DATASTORE").as_deref() {
+        match config.text("DEFAULT_DATASTORE").as_deref() {
             None | Some("local") => Ok(Kind::Local),
             Some("s3") => Ok(Kind::S3),
             Some(other) => bail!(
@@ -79,8 +82,8 @@ impl Choice {
         }
     }
 
-    fn local(&self) -> Result<Place> {
-        let root = match (&self.datastore_root, setting("DATASTORE_SYSROOT_LOCAL")) {
+    fn local(&self, config: &MetaflowConfig) -> Result<Place> {
+        let root = match (&self.datastore_root, config.text("DATASTORE_SYSROOT_LOCAL")) {
             (Some(root), _) => PathBuf::from(root),
             (None, Some(root)) => Path::new(&root).join(LOCAL_FOLDER),
             (None, None) => {
@@ -97,28 +100,23 @@ impl Choice {
         Ok(Place::Local(LocalStore::new(root)))
     }
 
-    fn s3(&self) -> Result<Place> {
+    fn s3(&self, config: &MetaflowConfig) -> Result<Place> {
         let given = self.datastore_root.clone();
-        let Some(root) = given.or_else(|| setting("DATASTORE_SYSROOT_S3")) else {
+        let Some(root) = given.or_else(|| config.text("DATASTORE_SYSROOT_S3")) else {
             bail!(
                 "METAFLOW_DATASTORE_SYSROOT_S3 does not say where the datastore is\nhint: set it, or name the root by --datastore-root s3://bucket/prefix"
             );
         };
-        let bundle = setting("S3_VERIFY_CERTIFICATE").filter(|path| Path::new(path).exists());
+        let bundle = config
+            .text("S3_VERIFY_CERTIFICATE")
+            .filter(|path| Path::new(path).exists());
         let s3 = S3Settings {
-            endpoint: setting("S3_ENDPOINT_URL"),
+            endpoint: config.text("S3_ENDPOINT_URL"),
             ca_bundle: bundle,
             ..S3Settings::default()
         };
         Ok(Place::S3 { root, s3 })
     }
-}
-
-/// A setting of Metaflow by its name without METAFLOW_.
-fn setting(name: &str) -> Option<String> {
-    env::var(format!("METAFLOW_{name}"))
-        .ok()
-        .filter(|value| !value.is_empty())
 }
 
 /// The first `.metaflow` from a folder upwards (`get_datastore_root_from_config` in
