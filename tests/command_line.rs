@@ -87,6 +87,13 @@ fn versions_are_told_short_and_long() {
 }
 
 #[test]
+fn a_reader_that_goes_away_has_seen_enough() {
+    let script = "\"$0\" completions bash | true";
+    let said = output(Command::new("sh").args(["-c", script, FERROFLOW]));
+    assert!(said.is_empty(), "{said:?}");
+}
+
+#[test]
 fn verbose_tells_what_a_flow_is_run_with() {
     let lab = Lab::new("custom_ends.py");
     let quiet = lab.command(Launcher::Ferroflow, &["run", "-v"]);

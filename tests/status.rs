@@ -5,7 +5,9 @@
 mod harness;
 
 use std::{
+    ffi::OsStr,
     fs,
+    os::unix::ffi::OsStrExt,
     path::Path,
     process::{Command, Output},
 };
@@ -33,6 +35,7 @@ fn status(folder: &Path, args: &[&str]) -> Output {
         .args(args)
         .current_dir(folder)
         .env("METAFLOW_HOME", folder.join("home/metaflowconfig"))
+        .env("NOT_UTF_8", OsStr::from_bytes(b"\xff"))
         .output()
         .expect("ferroflow starts")
 }

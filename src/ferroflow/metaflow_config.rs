@@ -103,13 +103,13 @@ impl MetaflowConfig {
     /// Reads the files.
     pub(crate) fn load() -> Result<Self, ConfigError> {
         let here = env::current_dir().unwrap_or_default();
-        Self::of(env::vars().collect(), &here)
+        Self::of(variables(), &here)
     }
 
     /// Nothing but the environment: for going on where a file cannot be read.
     pub(crate) fn of_environment() -> Self {
         Self {
-            environment: env::vars().collect(),
+            environment: variables(),
             files: Vec::new(),
         }
     }
@@ -187,6 +187,13 @@ impl MetaflowConfig {
             origin: Origin::Setting(other),
         })
     }
+}
+
+/// The environment. What is not UTF-8 is no setting that could be used.
+fn variables() -> BTreeMap<String, String> {
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// As Python's `str` would show it, so far as that matters; JSON for lists and objects.

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Command, CommandFactory, ValueEnum};
 use clap_complete::aot;
 
-use super::Cli;
+use super::{Cli, say};
 
 /// Prints a script that makes a shell complete verbs, options and flows
 #[derive(Debug, clap::Args)]
@@ -74,7 +74,7 @@ const FISH: &str = r#"complete -c ferroflow -n "__fish_ferroflow_needs_command" 
 "#;
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    print!("{}", script(args.shell)?);
+    say::text(&script(args.shell)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

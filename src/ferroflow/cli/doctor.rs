@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use model::exit_code;
 
+use super::say;
 use crate::doctor;
 
 #[derive(Debug, clap::Args)]
@@ -24,9 +25,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     // A question that nobody answers must not keep the program.
     runtime.shutdown_background();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say::line(serde_json::to_string_pretty(&report)?)?;
     } else {
-        println!("{}", report.text());
+        say::line(report.text())?;
     }
     let code = if report.problems() == 0 {
         0

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
 };
 
 use anyhow::{Error, Result};
@@ -13,6 +13,15 @@ pub(crate) fn line(text: impl fmt::Display) -> Result<()> {
     writeln!(out, "{text}")
         .and_then(|()| out.flush())
         .map_err(cannot)
+}
+
+/// Prints a text that may be long. A reader that goes away (`| head`) has seen enough.
+pub(crate) fn text(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(cannot),
+    }
 }
 
 /// The error of a line that cannot be written.

@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    io::{self, Write},
     path::Path,
     process::Command,
 };
@@ -28,7 +29,8 @@ pub(crate) fn tell(command: &mut Command, python: &Path, how: &str) {
         command.env("FERROFLOW_LOG", LEVEL);
     }
     for (name, text) in facts(command, python, how) {
-        eprintln!("ferroflow: {name}: {text}");
+        // Nobody need read it.
+        let _ = writeln!(io::stderr(), "ferroflow: {name}: {text}");
     }
 }
 

@@ -14,6 +14,7 @@ use self::{
     place::Place,
     runs::{Pathspec, Runs},
 };
+use super::say;
 
 /// Shown at most, when no run is named.
 const MOST: usize = 10;
@@ -60,14 +61,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         );
     }
     let one = matches!(wanted, Some(Pathspec::Run(..)));
-    if args.json {
-        println!("{}", show::json(&found, one)?);
+    let text = if args.json {
+        format!("{}\n", show::json(&found, one)?)
     } else if one || args.verbose {
         let blocks: Vec<_> = found.iter().map(|r| show::block(r, args.verbose)).collect();
-        print!("{}", blocks.join("\n"));
+        blocks.join("\n")
     } else {
-        print!("{}", show::table(&found));
-    }
+        show::table(&found)
+    };
+    say::text(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
