@@ -222,6 +222,8 @@ class _Ended:
         for descriptor in (self.descriptor, self._write):
             os.set_blocking(descriptor, False)
         self._handler = signal.signal(signal.SIGCHLD, lambda _signo, _frame: None)
+        # Whoever ends all children of the run's process, as Metaflow's Runner does, must leave the tasks their time.
+        self._terminate = signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
     def tell(self):
@@ -243,6 +245,7 @@ class _Ended:
         """For a task: none of this is its own."""
         signal.set_wakeup_fd(self._wakeup)
         signal.signal(signal.SIGCHLD, self._handler)
+        signal.signal(signal.SIGTERM, self._terminate)
         for descriptor in [self.descriptor, self._write, *self.statuses.values()]:
             os.close(descriptor)
 

@@ -1,7 +1,9 @@
 """Starting the engine, and noticing its end."""
 
+import contextlib
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -72,7 +74,7 @@ class Engine:
             text = "%s %s before the first task%s" % (self._binary, describe_status(status), above)
             raise HandBack(text) from None
         except Interrupted:
-            self._process.kill()
+            self._kill()
             self.end()
             raise HandBack("a signal came before the first task") from None
         except BaseException:
@@ -101,12 +103,18 @@ class Engine:
         try:
             return self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill()
             return self._process.wait()
         finally:
             self.signals.stop()
             if self._fork_server:
                 self._fork_server.reap()
+
+    def _kill(self):
+        """Our child only waits for the engine, which is in the same process group."""
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
 
 
 def _environment():

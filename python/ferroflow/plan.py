@@ -3,7 +3,7 @@
 import os
 import sys
 
-from . import credentials
+from . import credentials, runner
 from .errors import HandBack
 
 PLAN_VERSION = 1
@@ -35,6 +35,7 @@ def describe(runtime, batch_steps):
         },
         "metadata": runtime._metadata.TYPE,
         "console": {"color": _color(), "quiet": _quiet()},
+        "ends_with_host": runner.has_started_this(),
     }
     if runtime._metadata.TYPE == "local":
         plan["metadata_root"] = _metadata_root()

@@ -35,6 +35,7 @@ use nix::{
 use tokio::sync::mpsc;
 
 use crate::{
+    apart::{self, Side},
     batch::{Batch, Place},
     bootstraps,
     drive::{Driver, RunStart},
@@ -52,6 +53,11 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
         .transpose()?;
     // Signals of the terminal reach the host, which forwards them.
     let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
+    if let Side::Waiter(waiter) = apart::step_aside()? {
+        // The ends of the sockets are the engine's alone.
+        drop((socket, fork_server));
+        return waiter.wait();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -42,6 +42,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/prepare.py",
     "ferroflow/probe.py",
     "ferroflow/protocol.py",
+    "ferroflow/runner.py",
     "ferroflow/signals.py",
     "ferroflow/step_options.py",
     "ferroflow/trampoline.py",

@@ -1,6 +1,7 @@
 //! `ferroflow`: runs unmodified Metaflow flows.
 
 mod advice;
+mod apart;
 mod batch;
 mod bootstraps;
 mod cli;

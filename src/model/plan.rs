@@ -41,6 +41,9 @@ pub struct Plan {
     pub aws: AwsSettings,
     /// How console lines look.
     pub console: ConsoleSettings,
+    /// Whether jobs are terminated, too, when the flow host dies: a program started it for a result, and has died.
+    #[serde(default)]
+    pub ends_with_host: bool,
 }
 
 /// Limits of a run given on its command line.

@@ -7,12 +7,15 @@ pub(crate) fn alive(pid: i32) -> bool {
     matches!(stat(pid), Some((state, _)) if state != 'Z' && state != 'X')
 }
 
-/// The engine that a flow host started.
+/// The engine of a flow host: a child of the process that the host has started to wait for it.
 pub(crate) fn engine_of(host: i32) -> Option<i32> {
-    all().find(|&pid| {
-        let mine = matches!(stat(pid), Some((_, parent)) if parent == host);
-        mine && command_line(pid).iter().any(|word| word == "engine")
-    })
+    let child_of = |parent| {
+        all().find(|&pid| {
+            let mine = parent_of(pid) == Some(parent);
+            mine && command_line(pid).iter().any(|word| word == "engine")
+        })
+    };
+    child_of(child_of(host)?)
 }
 
 /// Who started a process, or took it over.

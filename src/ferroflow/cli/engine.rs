@@ -1,4 +1,4 @@
-//! `ferroflow engine --fd N`: the scheduler of one run, a child of the flow host.
+//! `ferroflow engine --fd N`: the scheduler of one run, which the flow host starts.
 
 use std::{os::fd::RawFd, process::ExitCode};
 

@@ -35,7 +35,8 @@ impl Halting {
 }
 
 impl<S: ObjectStore + 'static> Driver<S> {
-    /// The first signal ends the run in order, a second one at once.
+    /// The first signal ends the run in order, a person's second one at once. Programs that end others send SIGTERM after
+    /// a Ctrl-C, or time and again (Metaflow's Runner, Jupyter): that must not keep jobs from being terminated.
     pub(super) fn on_signal(&mut self, signo: i32) {
         match &mut self.halting {
             None => {
@@ -43,10 +44,11 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 self.handle(Event::Interrupted);
             }
             Some(halting) if halting.signo == 0 => halting.signo = signo,
-            Some(_) => {
+            Some(_) if signo == Signal::SIGINT as i32 => {
                 self.kill_all();
                 self.leave_at_once();
             }
+            Some(_) => self.pass_on(signo),
         }
     }
 
@@ -84,7 +86,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                     Tone::Bad,
                     "Workflow interrupted. Please avoid pressing Ctrl+C again to let the workflow clean up process finish.",
                 );
-                self.pass_signal_on();
+                self.pass_on(self.halting.as_ref().map_or(0, |halting| halting.signo));
             }
         }
         if let Some(batch) = &self.batch {
@@ -115,8 +117,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         });
     }
 
-    fn pass_signal_on(&self) {
-        let signo = self.halting.as_ref().map_or(0, |halting| halting.signo);
+    fn pass_on(&self, signo: i32) {
         if let Ok(signal) = Signal::try_from(signo) {
             self.local.signal_all(signal);
         }

@@ -111,6 +111,7 @@ pub(crate) struct Driver<S> {
     run: Run,
     host: Host,
     host_events: mpsc::UnboundedReceiver<HostEvents>,
+    host_is_gone: bool,
     store: Arc<S>,
     known: Arc<KnownValues>,
     console: Console,
@@ -178,6 +179,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             batch_events,
             host,
             host_events,
+            host_is_gone: false,
             store,
             local: LocalCompute::new(local_sender, fork_server),
             local_events,
@@ -224,7 +226,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             tokio::select! {
                 biased;
                 // First, because a signal may be why the host refuses what it is asked.
-                event = self.host_events.recv() => self.on_host(event)?,
+                event = self.host_events.recv(), if !self.host_is_gone => self.on_host(event)?,
                 Some(event) = self.local_events.recv() => self.on_local(event),
                 Some(event) = self.batch_events.recv() => self.on_batch(event),
                 Some(happening) = self.reported.recv() => self.on_happening(happening),
@@ -308,11 +310,22 @@ impl<S: ObjectStore + 'static> Driver<S> {
     fn on_host(&mut self, event: Option<HostEvents>) -> Result<()> {
         match event {
             Some(HostEvents::Signal(signo)) => self.on_signal(signo),
-            Some(HostEvents::Gone) | None => {
-                self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
-                return Err(anyhow!("the flow host is gone; its tasks were killed"));
-            }
+            Some(HostEvents::Gone) | None => return self.on_host_gone(),
         }
+        Ok(())
+    }
+
+    /// Jobs go on without a launcher, for whoever resumes the run, unless that was being ended, or nobody expects it to
+    /// outlive its host.
+    fn on_host_gone(&mut self) -> Result<()> {
+        self.host_is_gone = true;
+        let gone = anyhow!("the flow host is gone; its tasks were killed");
+        let ends_jobs = self.halting.is_some() || self.plan.ends_with_host;
+        if !ends_jobs || self.batch.is_none() {
+            self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
+            return Err(gone);
+        }
+        self.break_down(gone);
         Ok(())
     }
 

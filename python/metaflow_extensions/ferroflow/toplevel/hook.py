@@ -23,6 +23,13 @@ def _ours(module, name):
         return None
 
 
+def _call(*functions):
+    for module, name in functions:
+        function = _ours(module, name)
+        if function:
+            function()
+
+
 def _hand_over_at_execute(runtime_module):
     native_runtime = getattr(runtime_module, "NativeRuntime", None)
     upstream = getattr(native_runtime, "execute", None)
@@ -78,9 +85,8 @@ def _fork_before_main(cli_module):
             raise AttributeError("module %r has no attribute %r" % (cli_module.__name__, name))
         names["main"] = main
         del names["__getattr__"]
-        begin = _ours("ferroflow.fork_server", "begin") if _runs_script(sys._getframe(1)) else None
-        if begin:
-            begin()
+        if _runs_script(sys._getframe(1)):
+            _call(("ferroflow.fork_server", "begin"), ("ferroflow.runner", "watch"))
         return main
 
     names["__getattr__"] = __getattr__
@@ -140,9 +146,7 @@ _IS_RUN = "run" in sys.argv[1:]
 
 if os.environ.get("FERROFLOW") != "off":
     if _IS_RUN:
-        _watch = _ours("ferroflow.loading", "watch")
-        if _watch:
-            _watch()
+        _call(("ferroflow.runner", "look"), ("ferroflow.loading", "watch"))
     sys.meta_path.insert(
         0,
         _Finder(

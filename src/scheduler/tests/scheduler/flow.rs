@@ -69,6 +69,7 @@ pub(crate) fn plan_of(nodes: Vec<Node>, start: StepName, end: StepName) -> Plan 
             color: false,
             quiet: true,
         },
+        ends_with_host: false,
     }
 }
 
