@@ -82,12 +82,7 @@ impl Lab {
             Launcher::Ferroflow => Command::new(FERROFLOW),
             Launcher::Upstream => Command::new(python),
         };
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            if OURS.iter().any(|prefix| name.starts_with(prefix)) {
-                command.env_remove(&*name);
-            }
-        }
+        clear(&mut command);
         let wish = match launcher {
             Launcher::Ferroflow => "require",
             Launcher::Upstream => "off",
@@ -156,7 +151,17 @@ impl Lab {
     }
 }
 
-fn path_with(first: &Path) -> std::ffi::OsString {
+/// Takes the caller's variables away that must not reach a flow.
+pub(crate) fn clear(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if OURS.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(&*name);
+        }
+    }
+}
+
+pub(crate) fn path_with(first: &Path) -> std::ffi::OsString {
     let rest = std::env::var_os("PATH").unwrap_or_default();
     let parts = std::iter::once(first.to_path_buf()).chain(std::env::split_paths(&rest));
     std::env::join_paths(parts).expect("PATH can be put together")

@@ -9,6 +9,16 @@ use std::{
 
 const PACKAGES: &[&str] = &["metaflow==2.19.39", "boto3", "requests", "psutil", "numpy"];
 
+/// For notebooks, and to make what Argo Workflows would run.
+const WITH_JUPYTER: &[&str] = &[
+    "metaflow==2.19.39",
+    "boto3",
+    "requests",
+    "ipykernel",
+    "jupyter_client",
+    "kubernetes",
+];
+
 /// What serves as AWS in tests that need one which is not ours.
 const WITH_MOTO: &[&str] = &["moto[server,all]==5.2.5", "boto3", "docker"];
 
@@ -20,6 +30,15 @@ pub(crate) fn with_metaflow() -> &'static Path {
     PYTHON.get_or_init(|| match std::env::var_os("FERROFLOW_TEST_PYTHON") {
         Some(path) => PathBuf::from(path),
         None => environment_in(&cache_folder(), "test-venv", PACKAGES),
+    })
+}
+
+/// Path of an interpreter with Metaflow and Jupyter's kernel: `FERROFLOW_TEST_JUPYTER_PYTHON`, or an environment that is made once.
+pub(crate) fn with_jupyter() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| match std::env::var_os("FERROFLOW_TEST_JUPYTER_PYTHON") {
+        Some(path) => PathBuf::from(path),
+        None => environment_in(&cache_folder(), "jupyter-venv", WITH_JUPYTER),
     })
 }
 
