@@ -30,7 +30,7 @@ use model::{
 };
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
-    unistd::Pid,
+    unistd::{Pid, getpgrp},
 };
 use tokio::sync::mpsc;
 
@@ -51,6 +51,7 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
     let fork_server = fork_fd
         .map(|fd| anyhow::Ok(ForkServer::new(inherited(fd)?)?))
         .transpose()?;
+    let launcher_group = getpgrp();
     // Signals of the terminal reach the host, which forwards them.
     let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
     if let Side::Waiter(waiter) = apart::step_aside()? {
@@ -77,6 +78,7 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
             plan: *plan,
             host,
             launcher: launcher(hello),
+            launcher_group,
             fork_server,
             patience,
         };

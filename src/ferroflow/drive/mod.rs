@@ -30,6 +30,7 @@ use model::{
     Attempt, Plan, StepName, TaskId, TaskKey, TaskPath, Timestamp,
     run_record::{Launcher, RunState},
 };
+use nix::unistd::Pid;
 use scheduler::{Command, Event, Outcome, Run, TimerId};
 use tokio::{
     sync::mpsc,
@@ -72,6 +73,8 @@ pub(crate) struct RunStart {
     pub host: Host,
     /// Who this is.
     pub launcher: Launcher,
+    /// The host's process group.
+    pub launcher_group: Pid,
     /// Who forks attempts, if anybody does.
     pub fork_server: Option<ForkServer>,
     /// How long it waits for what may not pass.
@@ -152,6 +155,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             plan,
             host,
             launcher,
+            launcher_group,
             fork_server,
             patience,
         } = start;
@@ -172,7 +176,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         let (reports, reported) = mpsc::unbounded_channel();
         Ok(Self {
             run: Run::new(Arc::clone(&plan))?,
-            console: Console::new(plan.console),
+            console: Console::new(plan.console, launcher_group),
             step_lines: StepLines::default(),
             known,
             batch,

@@ -8,6 +8,7 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 use model::plan::ConsoleSettings;
+use nix::unistd::Pid;
 
 use super::{live::Live, region::Line};
 
@@ -46,10 +47,11 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    pub(crate) fn new(settings: ConsoleSettings) -> Self {
+    /// `launcher` is the process group that has the terminal when the launcher is in front.
+    pub(crate) fn new(settings: ConsoleSettings, launcher: Pid) -> Self {
         Self {
             pending: Vec::new(),
-            live: Live::if_wanted(settings.color, settings.quiet),
+            live: Live::if_wanted(settings.color, settings.quiet, launcher),
             color: settings.color,
             zone: TimeZone::system(),
         }

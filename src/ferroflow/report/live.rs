@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::unistd::{getpgid, getppid, tcgetpgrp};
+use nix::unistd::{Pid, tcgetpgrp};
 use terminal_size::{Height, Width, terminal_size_of};
 
 use super::region::{self, Line, Size};
@@ -34,16 +34,19 @@ static ON_SCREEN: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Live {
     lines: Vec<Line>,
     color: bool,
+    /// The launcher's process group.
+    launcher: Pid,
     drawn_at: Option<Instant>,
 }
 
 impl Live {
     /// A region where one may be.
-    pub(crate) fn if_wanted(color: bool, quiet: bool) -> Option<Self> {
+    pub(crate) fn if_wanted(color: bool, quiet: bool, launcher: Pid) -> Option<Self> {
         let may = !quiet && io::stdout().is_terminal() && allows(|name| env::var_os(name));
         may.then_some(Self {
             lines: Vec::new(),
             color,
+            launcher,
             drawn_at: None,
         })
     }
@@ -65,7 +68,7 @@ impl Live {
         let mut out = Vec::with_capacity(text.len() + 1024);
         out.extend_from_slice(region::ERASE);
         out.extend_from_slice(text);
-        let shown = !self.lines.is_empty() && is_in_front();
+        let shown = !self.lines.is_empty() && is_in_front(self.launcher);
         if shown {
             region::draw(&self.lines, size(), self.color, &mut out);
         }
@@ -105,11 +108,8 @@ fn size() -> Size {
 
 /// Whether the launcher has the terminal: it is neither stopped (Ctrl-Z) nor in the background. The engine itself is never in
 /// front, having a process group of its own. Where the terminal is not that of the session nobody can tell.
-fn is_in_front() -> bool {
-    match (tcgetpgrp(io::stdout()), getpgid(Some(getppid()))) {
-        (Ok(in_front), Ok(launcher)) => in_front == launcher,
-        _ => true,
-    }
+fn is_in_front(launcher: Pid) -> bool {
+    tcgetpgrp(io::stdout()).map_or(true, |in_front| in_front == launcher)
 }
 
 /// Standard error, for what is not a line of the run: a region in its way is taken off the terminal, until it is drawn
