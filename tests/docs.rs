@@ -223,12 +223,12 @@ fn who_follows_a_document_gets_through() {
         if ours.is_empty() {
             continue;
         }
-        let deployed = "ferroflow dev up >&2\neval \"$(ferroflow dev env)\"\n";
-        let script: String = ours
-            .iter()
-            .map(|(command, _)| format!("echo '$ '{command:?} >&2\n{command}\n"))
-            .collect();
-        let (succeeded, output) = Desk::new().run(&format!("{deployed}{script}"));
+        let mut script = "ferroflow dev up\neval \"$(ferroflow dev env)\"\nset -x\n".to_owned();
+        for (command, _) in ours {
+            script += command;
+            script += "\n";
+        }
+        let (succeeded, output) = Desk::new().run(&script);
         assert!(succeeded, "{document}:\n{output}");
     }
 }
