@@ -1,6 +1,7 @@
 //! What the process environment decides.
 
 use aws::{ConfigError, s3::S3Store};
+use datastore::ObjectStore;
 use model::plan::S3Settings;
 use serde_json::json;
 
@@ -106,6 +107,57 @@ async fn https_goes_through_a_tunnel() {
     let request = &proxy.requests()[0];
     assert_eq!(request.line, "CONNECT batch.eu-west-3.amazonaws.com:443");
     assert_eq!(request.headers["proxy-authorization"], "Basic bWU6cGFzcw==");
+}
+
+/// Whoever names it trusts it, in boto3's order; without, it is a stranger.
+#[tokio::test]
+async fn certificates_of_ones_own() {
+    let (server, certificate) = Server::start_tls([no_jobs(), no_jobs(), no_jobs()]).await;
+    let again = || {
+        let again = Again::with_keys("describe").file("own.pem", &certificate);
+        again.set("AWS_ENDPOINT_URL", &server.url)
+    };
+    let stranger = again().run().await;
+    assert!(stranger.contains("UnknownIssuer"), "{stranger}");
+    assert_eq!(server.requests().len(), 0);
+
+    for (count, name) in [(1, "AWS_CA_BUNDLE"), (2, "REQUESTS_CA_BUNDLE")] {
+        let again = again();
+        let path = text(again.home().join("own.pem"));
+        let said = again.set(name, path).run().await;
+        assert!(!said.contains("DescribeJobs failed"), "{said}");
+        assert_eq!(server.requests().len(), count, "{name}");
+    }
+    let again = again();
+    let path = text(again.home().join("own.pem"));
+    let config = format!("[default]\nca_bundle = {path}\n");
+    let again = again
+        .file(".aws/config", config)
+        .set("REQUESTS_CA_BUNDLE", "/nowhere");
+    again.run().await;
+    assert_eq!(
+        server.requests().len(),
+        3,
+        "the profile comes before requests' variable"
+    );
+}
+
+/// METAFLOW_S3_VERIFY_CERTIFICATE, which the host tells.
+#[tokio::test]
+async fn certificates_of_s3_alone() {
+    let none = Answer::s3_error(404, "NoSuchKey", "none");
+    let (server, certificate) = Server::start_tls([none]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.pem");
+    std::fs::write(&path, certificate).unwrap();
+    let s3 = S3Settings {
+        endpoint: Some(server.url.clone()),
+        ca_bundle: Some(text(path)),
+        ..S3Settings::default()
+    };
+    let store = S3Store::open(&server.aws(s3).await, "s3://b/p").await;
+    assert_eq!(store.unwrap().get("k").await.unwrap(), None);
+    assert_eq!(server.requests().len(), 1);
 }
 
 /// As in slim containers; the HTTP client alone would end in a panic.

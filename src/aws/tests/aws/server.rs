@@ -11,8 +11,12 @@ use aws::{Aws, Credentials, CredentialsFrom, Patience, Settings, batch, s3::S3St
 use model::plan::S3Settings;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::TcpListener,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{self, ServerConfig, pki_types::PrivatePkcs8KeyDer},
 };
 
 /// What the server does with a request.
@@ -132,6 +136,40 @@ impl Server {
         server
     }
 
+    /// The same behind TLS, with a certificate for `localhost` that signs itself: its text, too.
+    pub(crate) async fn start_tls(answers: impl IntoIterator<Item = Answer>) -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = Self {
+            url: format!("https://localhost:{port}"),
+            state: Arc::default(),
+        };
+        server.answer(answers);
+        let state = Arc::clone(&server.state);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, state) = (acceptor.clone(), Arc::clone(&state));
+                tokio::spawn(async move {
+                    // A client that does not trust it goes away.
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serve(stream, state).await;
+                    }
+                });
+            }
+        });
+        (server, made.cert.pem())
+    }
+
     pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         self.state.lock().unwrap().answers.extend(answers);
     }
@@ -189,6 +227,11 @@ impl Server {
     }
 }
 
+/// A connection, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
 /// Short enough for tests.
 pub(crate) fn impatience() -> Patience {
     Patience {
@@ -201,7 +244,7 @@ pub(crate) fn impatience() -> Patience {
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(stream: impl Stream, state: Arc<Mutex<State>>) {
     let mut stream = BufReader::new(stream);
     let Some(request) = read_request(&mut stream).await else {
         return;
@@ -226,6 +269,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
             }
             let answer = format!("{head}\r\n{body}");
             let _ = stream.get_mut().write_all(answer.as_bytes()).await;
+            let _ = stream.get_mut().shutdown().await;
         }
         Some(Answer::Silence) => tokio::time::sleep(Duration::from_mins(1)).await,
         Some(Answer::HangUp) => {}
@@ -233,7 +277,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
     }
 }
 
-async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+async fn read_request(stream: &mut BufReader<impl Stream>) -> Option<Request> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
