@@ -4,6 +4,9 @@
 
 Needs a Python with metaflow and, for one flow, pandas; and the binary: $FERROFLOW_BIN or `ferroflow` on PATH. CPU is what the
 kernel bills for the launcher and all its descendants, tasks included. The launchers take turns; figures are medians.
+
+The flow's folder is in memory (/dev/shm) where that is possible: on a disk where thousands of small files come and go, the
+kernel charges whoever makes the next one for the search of a free inode.
 """
 
 import argparse
@@ -107,7 +110,7 @@ def arguments():
 def measure(flow, launcher, options):
     """CPU and wall seconds of one run in a folder of its own."""
     binary = os.environ.get("FERROFLOW_BIN") or shutil.which("ferroflow") or sys.exit("no binary: set FERROFLOW_BIN")
-    folder = tempfile.mkdtemp(prefix="ferroflow-bench-")
+    folder = tempfile.mkdtemp(prefix="ferroflow-bench-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     try:
         script = os.path.join(folder, "flow.py")
         with open(script, "w") as file:

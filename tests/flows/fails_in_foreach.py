@@ -3,7 +3,7 @@
 import os
 import time
 
-from metaflow import FlowSpec, step
+from metaflow import FlowSpec, current, step
 
 SHARED = os.environ.get("TEST_SHARED")
 MEND = os.environ.get("MEND")
@@ -19,6 +19,22 @@ def wait_for_siblings(count, deadline=120):
         time.sleep(0.02)
 
 
+def wait_for_siblings_in_s3(count, deadline=120):
+    """Waits until `count` siblings have said in the datastore that they are done: jobs share nothing else."""
+    import boto3
+    from metaflow.metaflow_config import DATASTORE_SYSROOT_S3
+
+    bucket, _, root = DATASTORE_SYSROOT_S3[len("s3://") :].partition("/")
+    prefix = "/".join(filter(None, [root.strip("/"), current.flow_name, current.run_id, current.step_name])) + "/"
+    client = boto3.client("s3")
+    limit = time.monotonic() + deadline
+    while time.monotonic() < limit:
+        found = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        if sum(thing["Key"].endswith(".DONE.lock") for thing in found) == count:
+            return
+        time.sleep(0.5)
+
+
 class FailsInForeachFlow(FlowSpec):
     @step
     def start(self):
@@ -30,6 +46,8 @@ class FailsInForeachFlow(FlowSpec):
         if self.index == 2 and not MEND:
             if SHARED:
                 wait_for_siblings(3)
+            else:
+                wait_for_siblings_in_s3(3)
             raise RuntimeError("child 2 fails")
         self.value = self.input + 1
         if SHARED and not MEND:

@@ -58,12 +58,15 @@ pub(crate) fn none_with(text: &str) -> bool {
     !others.any(|pid| has_in_environment(pid, text))
 }
 
-/// The engine that has `text` in its environment.
+/// The engine that has `text` in its environment; not the process that waits for it.
 pub(crate) fn engine_with(text: &str) -> Option<i32> {
+    let has_its_name = |pid| {
+        let line = command_line(pid);
+        line.get(1).is_some_and(|verb| verb == "engine")
+    };
     all().find(|&pid| {
-        command_line(pid)
-            .get(1)
-            .is_some_and(|verb| verb == "engine")
+        has_its_name(pid)
+            && parent_of(pid).is_some_and(has_its_name)
             && has_in_environment(pid, text)
     })
 }
