@@ -231,7 +231,10 @@ impl Ground {
         // One stream, so that lines are in their order; the row's own redirections come after that.
         // The shell outlives a Ctrl-C, as one at a terminal.
         let script = format!("exec 2>&1\ntrap : INT\n{}", row.command);
-        let running = self.lab.start(self.command("/bin/sh", &["-c", &script]));
+        let shell = self.command("/bin/sh", &["-c", &script]);
+        // Whoever runs the tests in the background has made them ignore SIGINT.
+        let shell = self.lab.through("/usr/bin/env", &["--default-signal"], &shell);
+        let running = self.lab.start(shell);
         if let Some(act) = self.meanwhile.take() {
             act(&self, &running);
         }
