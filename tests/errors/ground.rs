@@ -233,7 +233,9 @@ impl Ground {
         let script = format!("exec 2>&1\ntrap : INT\n{}", row.command);
         let shell = self.command("/bin/sh", &["-c", &script]);
         // Whoever runs the tests in the background has made them ignore SIGINT.
-        let shell = self.lab.through("/usr/bin/env", &["--default-signal"], &shell);
+        let shell = self
+            .lab
+            .through("/usr/bin/env", &["--default-signal"], &shell);
         let running = self.lab.start(shell);
         if let Some(act) = self.meanwhile.take() {
             act(&self, &running);
