@@ -128,8 +128,10 @@ class OtherArchitecture(OnBatch):
             skip("there is no C library for %s in %s" % (OTHER, LIBRARIES))
         program = self.path("ferroflow")
         self.emulated(program, "*.data", "scripts", "ferroflow")
+        told = self.run_command(program, "--version").stdout
         installed = self.run_command(bin_of(INSTALLED, "ferroflow"), "--version").stdout
-        self.assertEqual(self.run_command(program, "--version").stdout, installed)
+        self.assertEqual(told.split("\n")[:2], installed.split("\n")[:2])
+        self.assertRegex(told, r"target: +%s-" % OTHER)
         self.run_flow(bin_of(INSTALLED, "python"), "tiny.py", "run", FERROFLOW_BIN=program)
         self.assertTrue(os.path.exists(program + ".used"))
 
