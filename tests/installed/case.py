@@ -27,6 +27,9 @@ BARE_PATH = "/usr/bin:/bin"
 
 _OF_THE_CALLER = ("METAFLOW", "FERROFLOW", "PYTHON", "VIRTUAL_ENV", "CONDA", "AWS_", "XDG_", "PIP", "UV_")
 
+# By any of them Ferroflow knows a machine of continuous integration, where it starts no embedded stack unasked.
+_OF_CI = ("CI", "BUILD_ID", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS", "TEAMCITY_VERSION", "TF_BUILD")
+
 
 class FolderCase(unittest.TestCase):
     def setUp(self):
@@ -37,8 +40,9 @@ class FolderCase(unittest.TestCase):
         shutil.copy(os.path.join(HERE, "tiny.py"), self.folder)
 
     def environment(self, **changes):
-        """The caller's without what tells of its own Python; None takes a variable away."""
-        env = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_CALLER)}
+        """The caller's without what tells of its own Python or of CI; None takes a variable away."""
+        of_a_user = (name for name in os.environ if not name.startswith(_OF_THE_CALLER) and name not in _OF_CI)
+        env = {name: os.environ[name] for name in of_a_user}
         env.update(
             FERROFLOW="require",
             METAFLOW_USER="tester",
@@ -48,7 +52,13 @@ class FolderCase(unittest.TestCase):
         return {name: value for name, value in env.items() if value is not None}
 
     def run_command(self, *command, **changes):
-        done = subprocess.run(
+        done = self.outcome_of(*command, **changes)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done
+
+    def outcome_of(self, *command, **changes):
+        """Runs a command, whatever comes of it."""
+        return subprocess.run(
             command,
             cwd=self.folder,
             env=self.environment(**changes),
@@ -57,8 +67,6 @@ class FolderCase(unittest.TestCase):
             stderr=subprocess.PIPE,
             universal_newlines=True,
         )
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done
 
     def run_flow(self, *command, **changes):
         """A command line that runs a flow; the run must have been Ferroflow's, and must have come to its end."""

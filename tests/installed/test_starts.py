@@ -36,14 +36,7 @@ class Starts(FolderCase):
         self.assertIn("hint:", done.stderr)
 
     def fails(self, *command, **changes):
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment(**changes),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-        )
+        done = self.outcome_of(*command, **changes)
         self.assertNotEqual(done.returncode, 0, done.stdout + done.stderr)
         return done
 
