@@ -43,8 +43,9 @@ def obstacle(seen):
         reason = look()
         if reason:
             return reason
+    modules = list(_users_modules())
     try:
-        return _randomness(seen) or _output(seen) or _command_line()
+        return _randomness(seen, modules) or _output(seen, modules) or _command_line(modules)
     except _Unreadable as error:
         return str(error)
 
@@ -154,11 +155,11 @@ def _streams():
     return None
 
 
-def _output(seen):
+def _output(seen, modules):
     """What was written is written again in each task, if it is known."""
     if seen.wrote_too_much():
         return "the flow's file writes much when it is loaded"
-    for module in _users_modules():
+    for module in modules:
         first = seen.first_line(module)
         if first == 0:
             continue
@@ -168,9 +169,9 @@ def _output(seen):
     return None
 
 
-def _command_line():
+def _command_line(modules):
     """`run` is not `step`: what asks for it while it is loaded may do something else in a fresh interpreter."""
-    for module in _users_modules():
+    for module in modules:
         if b"argv" in _source(module) and any(_is_argv(node) for node in _outside(module, (ast.ClassDef,))):
             return "%s looks at sys.argv when it is loaded" % _short(module)
     return None
@@ -180,13 +181,13 @@ def _is_argv(node):
     return "argv" in (getattr(node, "attr", None), getattr(node, "id", None))
 
 
-def _randomness(seen):
+def _randomness(seen, modules):
     """A flow that seeds while it is loaded wants each task to draw the same; one that does not, its own."""
     if random.getstate() != seen.random_state:
         return "the flow's file has used or seeded `random`"
     if _numpy_is_seeded():
         return "the flow's file has seeded numpy"
-    for module in _users_modules():
+    for module in modules:
         reason = _seeding(module) or _generator(module)
         if reason:
             return reason
@@ -240,15 +241,20 @@ def _calls_at_import(module):
 
 def _outside(module, kinds):
     """The nodes of a module's file that do not stand in such of these kinds."""
-    try:
-        waiting = [ast.parse(_source(module))]
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise _Unreadable("%s cannot be read: %s" % (module.__file__, error)) from None
+    waiting = [_tree(module)]
     while waiting:
         node = waiting.pop()
         yield node
         if not isinstance(node, kinds):
             waiting.extend(ast.iter_child_nodes(node))
+
+
+@functools.lru_cache(maxsize=None)
+def _tree(module):
+    try:
+        return ast.parse(_source(module))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise _Unreadable("%s cannot be read: %s" % (module.__file__, error)) from None
 
 
 class _Unreadable(Exception):

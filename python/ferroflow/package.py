@@ -17,7 +17,7 @@ import subprocess
 import threading
 
 from .binary import locate
-from .errors import HandBack, describe_status
+from .errors import HandBack, describe_status, is_required
 
 # What upstream's methods must mention for our replacements to be met.
 _MENTIONS = {
@@ -140,7 +140,7 @@ class _Later:
 
     def _without_binary(self, why):
         """With a full disk, say, or a binary of another version."""
-        if os.environ.get("FERROFLOW") == "require":
+        if is_required():
             raise _failed("%s. FERROFLOW=require forbids to let Metaflow make the code package." % why)
         return self._upstream()
 

@@ -14,7 +14,7 @@ import tempfile
 from types import SimpleNamespace
 
 from .batch import LONGEST_ARGUMENT, Inexpressible, Unsubmittable, step_takes_input_file
-from .errors import refused_step, required_step
+from .errors import is_required, refused_step, required_step
 from .forkable import changed_command, changed_variables
 from .plan import batch_decorator
 
@@ -79,10 +79,6 @@ class _Writes:
         return True
 
 
-def _is_required():
-    return os.environ.get("FERROFLOW") == "require"
-
-
 class Preparer:
     """Makes tasks and their command lines, and remembers the tasks until they are released."""
 
@@ -137,14 +133,14 @@ class Preparer:
             try:
                 return self._batch_steps.place(task, cli_args, argv, env)
             except Unsubmittable as error:
-                if _is_required():
+                if is_required():
                     raise refused_step(task.step, str(error)) from None
                 kind, reason = "foreign", str(error)
             except Inexpressible as error:
                 kind, reason = "foreign", str(error)
-            if not _is_required():
+            if not is_required():
                 self._tell_once(task.step, reason)
-        if kind == "foreign" and _is_required():
+        if kind == "foreign" and is_required():
             raise required_step(task.step, reason)
         return {"kind": kind}
 

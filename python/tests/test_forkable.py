@@ -50,9 +50,7 @@ class CommandLine(unittest.TestCase):
     def test_who_looks_at_it(self):
         for source, looks in (("import sys\nif 'run' in sys.argv:\n  x = 1", True), ("def f():\n  return argv", True),
                               ("class F:\n  def step(self):\n    sys.argv", False), ("# sys.argv", False)):
-            module = module_of(self, source)
-            with mock.patch.object(forkable, "_users_modules", return_value=[module]):
-                self.assertEqual(bool(forkable._command_line()), looks, source)
+            self.assertEqual(bool(forkable._command_line([module_of(self, source)])), looks, source)
 
 
 @unittest.skipUnless(sys.platform == "linux", "forks are for Linux")
