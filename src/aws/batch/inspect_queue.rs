@@ -1,12 +1,11 @@
 //! A queue and its compute environments as `ferroflow doctor` looks at them.
 
 use aws_sdk_batch::types::{
-    CeState, CeStatus, ComputeEnvironmentDetail, CrType, JobQueueDetail, JqState, JqStatus,
+    CeState, CeStatus, ComputeEnvironmentDetail, JobQueueDetail, JqState, JqStatus,
 };
 use model::batch::Platform;
 
-use super::{Client, QueueError};
-use crate::failure::Failure;
+use super::{Client, QueueError, job_queue::platform};
 
 /// A queue, and what it runs jobs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,22 +43,11 @@ impl Client {
             .collect();
         names.sort();
         let names: Vec<_> = names.into_iter().map(|(_, name)| name).collect();
-        let answer = self
-            .repeatable(
-                "DescribeComputeEnvironments",
-                &self.limits.setup,
-                async || {
-                    let call = self.sdk.describe_compute_environments();
-                    let call = call.set_compute_environments(Some(names.clone()));
-                    Ok::<_, Failure>(call.send().await?)
-                },
-            )
-            .await?;
-        let found = answer.compute_environments();
+        let found = self.compute_environments(&names).await?;
         Ok(QueueState {
             name: queue.job_queue_name().unwrap_or_default().to_owned(),
             trouble: trouble_of_queue(&queue),
-            environments: names.iter().map(|name| environment(name, found)).collect(),
+            environments: names.iter().map(|name| environment(name, &found)).collect(),
         })
     }
 }
@@ -93,12 +81,9 @@ fn environment(named: &str, all: &[ComputeEnvironmentDetail]) -> EnvironmentStat
     };
     let state = found.state().filter(|state| **state != CeState::Enabled);
     let status = found.status().filter(|status| **status != CeStatus::Valid);
-    let kind = found
-        .compute_resources()
-        .and_then(|resources| resources.r#type());
     EnvironmentState {
         name: found.compute_environment_name().unwrap_or(named).to_owned(),
-        platform: Platform::from_compute_type(kind.map(CrType::as_str)),
+        platform: platform(found),
         trouble: trouble(
             state.map(CeState::as_str),
             status.map(CeStatus::as_str),

@@ -131,6 +131,25 @@ impl Client {
         }
     }
 
+    /// The compute environments of these names or ARNs, in the order of the answer.
+    pub(super) async fn compute_environments(
+        &self,
+        names: &[String],
+    ) -> Result<Vec<ComputeEnvironmentDetail>, BatchError> {
+        let answer = self
+            .repeatable(
+                "DescribeComputeEnvironments",
+                &self.limits.setup,
+                async || {
+                    let call = self.sdk.describe_compute_environments();
+                    let call = call.set_compute_environments(Some(names.to_vec()));
+                    Ok(call.send().await?)
+                },
+            )
+            .await?;
+        Ok(answer.compute_environments.unwrap_or_default())
+    }
+
     async fn described_queue(
         &self,
         name: String,
@@ -141,25 +160,13 @@ impl Client {
         let Some(environment) = first.and_then(|first| first.compute_environment()) else {
             return Err(QueueError::NoComputeEnvironment(name));
         };
-        let answer = self
-            .repeatable(
-                "DescribeComputeEnvironments",
-                &self.limits.setup,
-                async || {
-                    let call = self.sdk.describe_compute_environments();
-                    Ok(call.compute_environments(environment).send().await?)
-                },
-            )
-            .await?;
-        let Some(environment) = answer.compute_environments().first() else {
+        let answer = self.compute_environments(&[environment.to_owned()]).await?;
+        let Some(environment) = answer.first() else {
             return Err(QueueError::NoComputeEnvironment(name));
         };
-        let kind = environment
-            .compute_resources()
-            .and_then(|resources| resources.r#type());
         Ok(JobQueue {
             name,
-            platform: Platform::from_compute_type(kind.map(CrType::as_str)),
+            platform: platform(environment),
             has_scheduling_policy: detail.scheduling_policy_arn().is_some(),
             idle: match detail.compute_environment_order() {
                 [_] => idle(environment),
@@ -167,6 +174,13 @@ impl Client {
             },
         })
     }
+}
+
+/// What hosts a compute environment has.
+pub(super) fn platform(environment: &ComputeEnvironmentDetail) -> Platform {
+    let resources = environment.compute_resources();
+    let kind = resources.and_then(|resources| resources.r#type());
+    Platform::from_compute_type(kind.map(CrType::as_str))
 }
 
 /// An answer without state and status says nothing.

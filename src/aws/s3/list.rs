@@ -1,5 +1,8 @@
 //! ListObjectsV2: all keys below a prefix, or the folders of a folder.
 
+use aws_sdk_s3::operation::list_objects_v2::{
+    ListObjectsV2Output, builders::ListObjectsV2FluentBuilder,
+};
 use datastore::{Cause, Entry, object_store::MAX_LISTED_KEYS};
 
 use super::S3Store;
@@ -9,17 +12,8 @@ pub(super) async fn entries(store: &S3Store, prefix: &str) -> Result<Vec<Entry>,
     let root = store.full_key("");
     let wanted = store.full_key(prefix);
     let mut entries = Vec::new();
-    let mut token = None;
-    loop {
-        let call = store
-            .sdk
-            .list_objects_v2()
-            .bucket(&store.address.bucket)
-            .prefix(&wanted);
-        let page = match call.set_continuation_token(token).send().await {
-            Ok(page) => page,
-            Err(error) => return Err(store.cause(prefix, Failure::from(error))),
-        };
+    let call = store.sdk.list_objects_v2().prefix(wanted);
+    pages(store, prefix, call, |page| {
         for object in page.contents() {
             let key = object.key().and_then(|key| key.strip_prefix(&root));
             // The console makes empty objects that end with a slash and calls them folders.
@@ -30,16 +24,9 @@ pub(super) async fn entries(store: &S3Store, prefix: &str) -> Result<Vec<Entry>,
                 });
             }
         }
-        if entries.len() > MAX_LISTED_KEYS {
-            return Err(Cause::TooManyKeys {
-                limit: MAX_LISTED_KEYS,
-            });
-        }
-        token = page.next_continuation_token().map(str::to_owned);
-        if token.is_none() {
-            break;
-        }
-    }
+        entries.len()
+    })
+    .await?;
     // General purpose buckets list in this order; directory buckets do not.
     entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     Ok(entries)
@@ -48,31 +35,41 @@ pub(super) async fn entries(store: &S3Store, prefix: &str) -> Result<Vec<Entry>,
 pub(super) async fn folders(store: &S3Store, folder: &str) -> Result<Vec<String>, Cause> {
     let wanted = format!("{}/", store.full_key(folder));
     let mut names = Vec::new();
-    let mut token = None;
-    loop {
-        let call = store
-            .sdk
-            .list_objects_v2()
-            .bucket(&store.address.bucket)
-            .prefix(&wanted)
-            .delimiter("/");
-        let page = match call.set_continuation_token(token).send().await {
-            Ok(page) => page,
-            Err(error) => return Err(store.cause(folder, Failure::from(error))),
-        };
+    let call = store.sdk.list_objects_v2().prefix(&wanted).delimiter("/");
+    pages(store, folder, call, |page| {
         let prefixes = page.common_prefixes().iter().filter_map(|p| p.prefix());
         let found = prefixes.filter_map(|p| p.strip_prefix(&wanted)?.strip_suffix('/'));
         names.extend(found.filter(|name| !name.is_empty()).map(str::to_owned));
-        if names.len() > MAX_LISTED_KEYS {
+        names.len()
+    })
+    .await?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Hands each page of a listing of the store's bucket to `take`, which answers how much it has by then. An error is told of
+/// the key `asked`.
+async fn pages(
+    store: &S3Store,
+    asked: &str,
+    call: ListObjectsV2FluentBuilder,
+    mut take: impl FnMut(&ListObjectsV2Output) -> usize,
+) -> Result<(), Cause> {
+    let call = call.bucket(&store.address.bucket);
+    let mut token = None;
+    loop {
+        let page = match call.clone().set_continuation_token(token).send().await {
+            Ok(page) => page,
+            Err(error) => return Err(store.cause(asked, Failure::from(error))),
+        };
+        if take(&page) > MAX_LISTED_KEYS {
             return Err(Cause::TooManyKeys {
                 limit: MAX_LISTED_KEYS,
             });
         }
         token = page.next_continuation_token().map(str::to_owned);
         if token.is_none() {
-            break;
+            return Ok(());
         }
     }
-    names.sort_unstable();
-    Ok(names)
 }
