@@ -90,10 +90,15 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
     })
 }
 
+/// Name of this machine, as records of runs have it.
+pub(crate) fn host_name() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 fn launcher(hello: Hello) -> Launcher {
-    let host = nix::unistd::gethostname().unwrap_or_default();
     Launcher {
-        host: host.to_string_lossy().into_owned(),
+        host: host_name(),
         pid: std::process::id(),
         ferroflow: env!("CARGO_PKG_VERSION").to_owned(),
         metaflow: hello.metaflow,

@@ -14,7 +14,8 @@ use std::{
 
 use serde_json::{Map, Value};
 
-const FOLDER: &str = ".metaflow";
+/// Folder of the local datastore, and of a project's settings (`DATASTORE_LOCAL_DIR` in metaflow/metaflow_config.py).
+pub(crate) const FOLDER: &str = ".metaflow";
 const FILE: &str = "config.json";
 
 /// What a value came from.
@@ -217,8 +218,14 @@ fn default(name: &str) -> Option<Setting> {
 
 /// The search ends at the first `.metaflow`, whether it has the file or not.
 fn project_file(here: &Path) -> Option<PathBuf> {
+    Some(folder_above(here)?.join(FILE))
+}
+
+/// The first `.metaflow` from a folder upwards (`get_datastore_root_from_config` in
+/// metaflow/plugins/datastores/local_storage.py).
+pub(crate) fn folder_above(here: &Path) -> Option<PathBuf> {
     let mut folders = here.ancestors().map(|folder| folder.join(FOLDER));
-    Some(folders.find(|folder| folder.is_dir())?.join(FILE))
+    folders.find(|folder| folder.is_dir())
 }
 
 fn user_file(environment: &BTreeMap<String, String>, profile: Option<&str>) -> PathBuf {
@@ -298,6 +305,16 @@ mod tests {
             )
             .file(".metaflowconfig/config_p.json", r#"{"METAFLOW_USER": "of-profile"}"#)
             .file("work/.metaflow/config.json", r#"{"METAFLOW_BATCH_JOB_QUEUE": "of-project"}"#)
+    }
+
+    #[test]
+    fn the_root_is_searched_upwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(folder.path().join("a/.metaflow"), "no folder").unwrap();
+        fs::create_dir(folder.path().join(".metaflow")).unwrap();
+        assert_eq!(folder_above(&deep), Some(folder.path().join(".metaflow")));
     }
 
     #[test]

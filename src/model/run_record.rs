@@ -99,6 +99,22 @@ pub struct StepRecord {
 }
 
 impl RunRecord {
+    /// The record of a run of which nothing has been launched.
+    pub fn begun(flow: FlowName, run: RunId, launcher: Launcher, at: Timestamp) -> Self {
+        Self {
+            version: RUN_RECORD_VERSION,
+            flow,
+            run,
+            state: RunState::Running,
+            began_at: at,
+            written_at: at,
+            launcher,
+            attempts: AttemptCounts::default(),
+            fresh_because: BTreeMap::new(),
+            steps: Vec::new(),
+        }
+    }
+
     /// Counts an attempt with a fresh interpreter.
     pub fn count_fresh(&mut self, reason: &str) {
         self.attempts.fresh += 1;
@@ -118,24 +134,15 @@ mod tests {
 
     #[test]
     fn reasons_are_bounded() {
-        let mut record = RunRecord {
-            version: RUN_RECORD_VERSION,
-            flow: FlowName::new("F").unwrap(),
-            run: RunId::new("1").unwrap(),
-            state: RunState::Running,
-            began_at: Timestamp(0),
-            written_at: Timestamp(0),
-            launcher: Launcher {
-                host: String::new(),
-                pid: 1,
-                ferroflow: String::new(),
-                metaflow: String::new(),
-                python: String::new(),
-            },
-            attempts: AttemptCounts::default(),
-            fresh_because: BTreeMap::new(),
-            steps: Vec::new(),
+        let launcher = Launcher {
+            host: String::new(),
+            pid: 1,
+            ferroflow: String::new(),
+            metaflow: String::new(),
+            python: String::new(),
         };
+        let (flow, run) = (FlowName::new("F").unwrap(), RunId::new("1").unwrap());
+        let mut record = RunRecord::begun(flow, run, launcher, Timestamp(0));
         for number in 0..100 {
             record.count_fresh(&format!("reason {number}"));
         }

@@ -63,7 +63,7 @@ pub(super) async fn examine(config: &MetaflowConfig) -> Seen {
     let (found, finding) = credentials(&aws).await;
     seen.findings.push(finding);
     if let Some(found) = found {
-        seen.values.push(shown(
+        seen.values.push(Shown::new(
             "AWS credentials",
             &found.access_key_id,
             &found.source,
@@ -158,7 +158,7 @@ fn region(aws: &Aws) -> Option<Finding> {
 
 fn values(aws: &Aws) -> Vec<Shown> {
     let mut values = Vec::new();
-    values.push(shown(
+    values.push(Shown::new(
         "AWS profile",
         aws.profile().unwrap_or("default"),
         match aws.profile() {
@@ -171,20 +171,12 @@ fn values(aws: &Aws) -> Vec<Shown> {
         let origin = found
             .as_deref()
             .unwrap_or("the instance's metadata service");
-        values.push(shown("AWS region", region, origin));
+        values.push(Shown::new("AWS region", region, origin));
     }
     if let Some(bundle) = aws.ca_bundle_found() {
-        values.push(shown("certificates", &bundle.value, &bundle.origin));
+        values.push(Shown::new("certificates", &bundle.value, &bundle.origin));
     }
     values
-}
-
-fn shown(name: &str, value: &str, origin: &str) -> Shown {
-    Shown {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        origin: origin.to_owned(),
-    }
 }
 
 fn other_owner(config: &MetaflowConfig) -> Option<String> {

@@ -8,7 +8,10 @@ use std::{
 use nix::sys::statvfs::statvfs;
 
 use super::Finding;
-use crate::{bootstraps, host_files, metaflow_config::MetaflowConfig};
+use crate::{
+    bootstraps, host_files,
+    metaflow_config::{FOLDER, MetaflowConfig, folder_above},
+};
 
 /// Free bytes below which runs are likely to fail, and below which it gets tight.
 const TOO_LITTLE: u64 = 100 << 20;
@@ -89,18 +92,13 @@ fn bootstrap(uses_aws: bool) -> Finding {
     )
 }
 
-/// Where Metaflow's local datastore is, or would be made (`get_datastore_root_from_config` in
-/// metaflow/plugins/datastores/local_storage.py).
+/// Where Metaflow's local datastore is, or would be made.
 fn local_root(config: &MetaflowConfig) -> PathBuf {
-    let below = |base: PathBuf| base.join(".metaflow");
     if let Some(root) = config.text("DATASTORE_SYSROOT_LOCAL") {
-        return below(PathBuf::from(root));
+        return Path::new(&root).join(FOLDER);
     }
     let here = env::current_dir().unwrap_or_default();
-    let found = here
-        .ancestors()
-        .find(|folder| folder.join(".metaflow").is_dir());
-    below(found.unwrap_or(&here).to_owned())
+    folder_above(&here).unwrap_or_else(|| here.join(FOLDER))
 }
 
 /// Whether files can be made in a folder, or in the one where it would be made.

@@ -79,6 +79,16 @@ pub(crate) struct Shown {
     pub(crate) origin: String,
 }
 
+impl Shown {
+    pub(crate) fn new(name: &str, value: &str, origin: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            origin: origin.to_owned(),
+        }
+    }
+}
+
 /// All of it.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {

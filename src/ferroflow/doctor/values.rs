@@ -81,14 +81,14 @@ const VARIABLES: [&str; 25] = [
 pub(super) fn all(config: &MetaflowConfig, python: Option<&Answer>) -> Vec<Shown> {
     let mut values = Vec::new();
     for path in config.files() {
-        values.push(shown(
+        values.push(Shown::new(
             "configuration file",
             &path.display().to_string(),
             "read",
         ));
     }
     if let Some((name, origin)) = machine::user(config) {
-        values.push(shown("METAFLOW_USER", &name, &origin));
+        values.push(Shown::new("METAFLOW_USER", &name, &origin));
     }
     values.extend(
         SETTINGS
@@ -97,7 +97,7 @@ pub(super) fn all(config: &MetaflowConfig, python: Option<&Answer>) -> Vec<Shown
     );
     for name in VARIABLES {
         if let Ok(value) = env::var(name) {
-            values.push(shown(name, &without_password(&value), "environment"));
+            values.push(Shown::new(name, &without_password(&value), "environment"));
         }
     }
     values
@@ -120,7 +120,7 @@ fn setting(config: &MetaflowConfig, python: Option<&Answer>, name: &'static str)
     } else {
         without_password(&value)
     };
-    Some(shown(
+    Some(Shown::new(
         &format!("METAFLOW_{name}"),
         &value,
         &origin.to_string(),
@@ -146,14 +146,6 @@ fn is_nothing(value: &str) -> bool {
 /// Metaflow puts other settings into these.
 fn is_filled_in(name: &str) -> bool {
     ["DATATOOLS_CLIENT_PARAMS", "SERVICE_HEADERS"].contains(&name)
-}
-
-fn shown(name: &str, value: &str, origin: &str) -> Shown {
-    Shown {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        origin: origin.to_owned(),
-    }
 }
 
 /// An address without what stands before the `@`.

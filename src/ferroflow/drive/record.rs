@@ -1,12 +1,12 @@
 //! The record of the run in the datastore: what `ferroflow status` reads. A run goes on without it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use compute::host::protocol::FinishOutcome;
 use datastore::{ObjectStore, PutOptions};
 use model::{
     Plan, layout,
-    run_record::{AttemptCounts, Launcher, RUN_RECORD_VERSION, RunRecord, RunState, StepRecord},
+    run_record::{Launcher, RunRecord, RunState, StepRecord},
 };
 use scheduler::StepProgress;
 
@@ -27,20 +27,8 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(plan: &Plan, launcher: Launcher) -> Self {
-        let record = RunRecord {
-            version: RUN_RECORD_VERSION,
-            flow: plan.flow.clone(),
-            run: plan.run.clone(),
-            state: RunState::Running,
-            began_at: now(),
-            written_at: now(),
-            launcher,
-            attempts: AttemptCounts::default(),
-            fresh_because: BTreeMap::new(),
-            steps: Vec::new(),
-        };
         Self {
-            record,
+            record: RunRecord::begun(plan.flow.clone(), plan.run.clone(), launcher, now()),
             changed: true,
         }
     }

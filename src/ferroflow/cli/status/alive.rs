@@ -5,6 +5,8 @@ use std::fs;
 use model::run_record::Launcher;
 use nix::{sys::signal::kill, unistd::Pid};
 
+use crate::engine::host_name;
+
 /// What can be said of a launcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Launched {
@@ -18,8 +20,7 @@ pub(super) enum Launched {
 
 /// Looks for the launcher's process.
 pub(super) fn look(launcher: &Launcher) -> Launched {
-    let here = nix::unistd::gethostname().unwrap_or_default();
-    if here.to_string_lossy() != launcher.host {
+    if launcher.host != host_name() {
         return Launched::Elsewhere;
     }
     let pid = launcher.pid.cast_signed();
@@ -46,10 +47,7 @@ mod tests {
     #[test]
     fn a_number_that_another_process_has_is_no_launcher() {
         let mut launcher = Launcher {
-            host: nix::unistd::gethostname()
-                .unwrap()
-                .to_string_lossy()
-                .into_owned(),
+            host: host_name(),
             pid: std::process::id(),
             ferroflow: String::new(),
             metaflow: String::new(),

@@ -11,10 +11,7 @@ use clap::ValueEnum;
 use datastore::local::LocalStore;
 use model::plan::S3Settings;
 
-use crate::metaflow_config::MetaflowConfig;
-
-/// Folder of the datastore on disk (`DATASTORE_LOCAL_DIR` in metaflow/metaflow_config.py).
-const LOCAL_FOLDER: &str = ".metaflow";
+use crate::metaflow_config::{FOLDER, MetaflowConfig, folder_above};
 
 /// Tries of a request to S3: somebody is waiting.
 const S3_ATTEMPTS: u32 = 3;
@@ -85,12 +82,12 @@ impl Choice {
     fn local(&self, config: &MetaflowConfig) -> Result<Place> {
         let root = match (&self.datastore_root, config.text("DATASTORE_SYSROOT_LOCAL")) {
             (Some(root), _) => PathBuf::from(root),
-            (None, Some(root)) => Path::new(&root).join(LOCAL_FOLDER),
+            (None, Some(root)) => Path::new(&root).join(FOLDER),
             (None, None) => {
                 let here = env::current_dir().context("cannot find the working directory")?;
-                let Some(root) = above(&here) else {
+                let Some(root) = folder_above(&here) else {
                     bail!(
-                        "there is no {LOCAL_FOLDER} folder in `{}` or above it, so no run was started here\nhint: go where the flow was started, or name the datastore by --datastore or --datastore-root",
+                        "there is no {FOLDER} folder in `{}` or above it, so no run was started here\nhint: go where the flow was started, or name the datastore by --datastore or --datastore-root",
                         here.display()
                     );
                 };
@@ -119,14 +116,6 @@ impl Choice {
     }
 }
 
-/// The first `.metaflow` from a folder upwards (`get_datastore_root_from_config` in
-/// metaflow/plugins/datastores/local_storage.py).
-fn above(here: &Path) -> Option<PathBuf> {
-    here.ancestors()
-        .map(|folder| folder.join(LOCAL_FOLDER))
-        .find(|folder| folder.is_dir())
-}
-
 /// Opens a datastore on S3.
 pub(super) async fn open(root: &str, s3: &S3Settings) -> Result<S3Store> {
     let settings = Settings {
@@ -139,21 +128,4 @@ pub(super) async fn open(root: &str, s3: &S3Settings) -> Result<S3Store> {
     };
     let aws = Aws::load(settings).await?;
     Ok(S3Store::open(&aws, root).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn the_root_is_searched_upwards() {
-        let folder = tempfile::tempdir().unwrap();
-        let deep = folder.path().join("a/b");
-        fs::create_dir_all(&deep).unwrap();
-        fs::write(folder.path().join("a/.metaflow"), "no folder").unwrap();
-        fs::create_dir(folder.path().join(".metaflow")).unwrap();
-        assert_eq!(above(&deep), Some(folder.path().join(".metaflow")));
-    }
 }

@@ -118,29 +118,23 @@ mod tests {
     use datastore::{PutOptions, local::LocalStore};
     use model::{
         Timestamp,
-        run_record::{AttemptCounts, Launcher, RunState},
+        run_record::{Launcher, RunState},
     };
 
     use super::*;
 
     fn record(flow: &str, run: &str, began_at: i64) -> RunRecord {
+        let launcher = Launcher {
+            host: "h".to_owned(),
+            pid: 1,
+            ferroflow: String::new(),
+            metaflow: String::new(),
+            python: String::new(),
+        };
+        let (flow, run) = (FlowName::new(flow).unwrap(), RunId::new(run).unwrap());
         RunRecord {
-            version: RUN_RECORD_VERSION,
-            flow: FlowName::new(flow).unwrap(),
-            run: RunId::new(run).unwrap(),
             state: RunState::Done,
-            began_at: Timestamp(began_at),
-            written_at: Timestamp(began_at),
-            launcher: Launcher {
-                host: "h".to_owned(),
-                pid: 1,
-                ferroflow: String::new(),
-                metaflow: String::new(),
-                python: String::new(),
-            },
-            attempts: AttemptCounts::default(),
-            fresh_because: std::collections::BTreeMap::default(),
-            steps: Vec::new(),
+            ..RunRecord::begun(flow, run, launcher, Timestamp(began_at))
         }
     }
 
