@@ -11,7 +11,7 @@ use std::{
 };
 
 use harness::{
-    FERROFLOW,
+    FERROFLOW, OF_CI,
     lab::{Lab, Launcher},
     processes, python, wait_for,
 };
@@ -296,14 +296,7 @@ fn unconfigured(lab: &Lab, args: &[&str]) -> Command {
     command
         .env("XDG_DATA_HOME", lab.path().join("data"))
         .env("FERROFLOW_BOOTSTRAP_DIR", bootstraps());
-    for name in [
-        "CI",
-        "BUILD_ID",
-        "CODEBUILD_BUILD_ID",
-        "GITHUB_ACTIONS",
-        "TEAMCITY_VERSION",
-        "TF_BUILD",
-    ] {
+    for name in OF_CI {
         command.env_remove(name);
     }
     command

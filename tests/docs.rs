@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use harness::{FERROFLOW, bootstraps, python, tests_folder};
+use harness::{FERROFLOW, bootstraps, python, remove_variables, tests_folder};
 
 /// Who runs a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -181,15 +181,10 @@ impl Desk {
     /// Runs a script in bash, which ends at the first command that fails.
     fn run(&self, script: &str) -> (bool, String) {
         let mut command = Command::new("bash");
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if ["METAFLOW", "FERROFLOW", "AWS_", "XDG_", "CI"]
-                .iter()
-                .any(|p| text.starts_with(p))
-            {
-                command.env_remove(&name);
-            }
-        }
+        remove_variables(
+            &mut command,
+            &["METAFLOW", "FERROFLOW", "AWS_", "XDG_", "CI"],
+        );
         let output = command
             .args(["-e", "-c", script])
             .current_dir(self.folder.path())

@@ -16,7 +16,7 @@ use harness::{
     FERROFLOW,
     lab::{Lab, Launcher},
     processes::{alive, engine_of},
-    wait_for,
+    remove_variables, wait_for,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -25,11 +25,7 @@ use nix::{
 
 fn status(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(FERROFLOW);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("METAFLOW_") {
-            command.env_remove(&name);
-        }
-    }
+    remove_variables(&mut command, &["METAFLOW_"]);
     command
         .arg("status")
         .args(args)

@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     harness::{
-        FERROFLOW,
+        FERROFLOW, OF_CI,
         lab::{Finished, Lab, Launcher, Running},
         processes, python,
         stack::Stack,
@@ -42,14 +42,8 @@ if __name__ == '__main__':
     SmallFlow()
 ";
 
-/// What a caller's environment may have that would matter.
-const CONFIGURED: [&str; 11] = [
-    "CI",
-    "BUILD_ID",
-    "CODEBUILD_BUILD_ID",
-    "GITHUB_ACTIONS",
-    "TEAMCITY_VERSION",
-    "TF_BUILD",
+/// What a caller's environment may have that would matter, beside what CI sets.
+const CONFIGURED: [&str; 5] = [
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
     "XDG_CACHE_HOME",
@@ -104,7 +98,7 @@ impl Ground {
             .parent()
             .expect("python has a folder");
         ground.set("PATH", &format!("{bin}:{}:{SYSTEM}", beside.display()));
-        for name in CONFIGURED {
+        for name in OF_CI.into_iter().chain(CONFIGURED) {
             ground.unset(name);
         }
         ground

@@ -14,7 +14,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use super::{DEADLINE, FERROFLOW, python, tests_folder};
+use super::{DEADLINE, FERROFLOW, python, remove_variables, tests_folder};
 
 /// Variables of the caller that must not reach a flow.
 const OURS: [&str; 5] = ["METAFLOW_", "FERROFLOW", "AWS_", "PYTHON", "TEST_SHARED"];
@@ -153,12 +153,7 @@ impl Lab {
 
 /// Takes the caller's variables away that must not reach a flow.
 pub(crate) fn clear(command: &mut Command) {
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if OURS.iter().any(|prefix| name.starts_with(prefix)) {
-            command.env_remove(&*name);
-        }
-    }
+    remove_variables(command, &OURS);
 }
 
 pub(crate) fn path_with(first: &Path) -> std::ffi::OsString {

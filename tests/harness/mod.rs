@@ -53,6 +53,26 @@ pub(crate) fn run_pair(launcher: &std::path::Path, args: &[&str]) -> (bool, Stri
     )
 }
 
+/// By what CI services tell of themselves.
+pub(crate) const OF_CI: [&str; 6] = [
+    "CI",
+    "BUILD_ID",
+    "CODEBUILD_BUILD_ID",
+    "GITHUB_ACTIONS",
+    "TEAMCITY_VERSION",
+    "TF_BUILD",
+];
+
+/// Takes those of the caller's variables away whose names begin so.
+pub(crate) fn remove_variables(command: &mut Command, prefixes: &[&str]) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if prefixes.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
+}
+
 /// Waits until `condition` holds.
 pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + DEADLINE;

@@ -25,8 +25,12 @@ pub(crate) fn parent_of(pid: i32) -> Option<i32> {
 
 /// Whether no process but this one has `text` in its command line.
 pub(crate) fn none_mentions(text: &str) -> bool {
-    let mut others = all().filter(|&pid| alive(pid) && pid != std::process::id().cast_signed());
-    !others.any(|pid| command_line(pid).iter().any(|word| word.contains(text)))
+    !others().any(|pid| command_line(pid).iter().any(|word| word.contains(text)))
+}
+
+fn others() -> impl Iterator<Item = i32> {
+    let this = std::process::id().cast_signed();
+    all().filter(move |&pid| pid != this && alive(pid))
 }
 
 fn all() -> impl Iterator<Item = i32> {
@@ -54,8 +58,7 @@ fn command_line(pid: i32) -> Vec<String> {
 
 /// Whether no process but this one has `text` in its environment.
 pub(crate) fn none_with(text: &str) -> bool {
-    let mut others = all().filter(|&pid| alive(pid) && pid != std::process::id().cast_signed());
-    !others.any(|pid| has_in_environment(pid, text))
+    !others().any(|pid| has_in_environment(pid, text))
 }
 
 /// The engine that has `text` in its environment; not the process that waits for it.

@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use super::{FERROFLOW, bootstraps, python, tests_folder};
+use super::{FERROFLOW, bootstraps, python, remove_variables, tests_folder};
 
 /// Starts the stack, prints its environment, waits for the end of standard input, which is this process's, and removes
 /// everything.
@@ -34,15 +34,7 @@ impl Stack {
     pub(crate) fn start(args: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder").keep();
         let mut command = Command::new("sh");
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            if ["METAFLOW_", "FERROFLOW", "AWS_"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-            {
-                command.env_remove(&*name);
-            }
-        }
+        remove_variables(&mut command, &["METAFLOW_", "FERROFLOW", "AWS_"]);
         let mut process = command
             .args(["-c", SCRIPT, "stack"])
             .args(args)
