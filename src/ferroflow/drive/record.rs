@@ -9,6 +9,7 @@ use model::{
     run_record::{Launcher, RunRecord, RunState, StepRecord},
 };
 use scheduler::StepProgress;
+use tokio::task::JoinHandle;
 
 use super::{Driver, now};
 
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Recorder {
     record: RunRecord,
     changed: bool,
+    /// The last writing. One at a time: a store may let a slow one overtake the next.
+    writing: Option<JoinHandle<()>>,
 }
 
 impl Recorder {
@@ -30,7 +33,14 @@ impl Recorder {
         Self {
             record: RunRecord::begun(plan.flow.clone(), plan.run.clone(), launcher, now()),
             changed: true,
+            writing: None,
         }
+    }
+
+    fn is_writing(&self) -> bool {
+        self.writing
+            .as_ref()
+            .is_some_and(|writing| !writing.is_finished())
     }
 
     /// To count an attempt in, or because one has ended.
@@ -43,16 +53,27 @@ impl Recorder {
 impl<S: ObjectStore + 'static> Driver<S> {
     /// Writes the record if it has changed, beside everything else.
     pub(super) fn record_now_and_then(&mut self) {
+        if self.recorder.is_writing() {
+            return;
+        }
         if std::mem::take(&mut self.recorder.changed) {
-            tokio::task::spawn_local(self.write_record());
+            self.recorder.writing = Some(tokio::task::spawn_local(self.write_record()));
         }
     }
 
     /// Writes how the run has ended.
     pub(super) async fn record_end(&mut self, state: RunState) {
         self.recorder.record.state = state;
-        let written = tokio::time::timeout(PATIENCE, self.write_record()).await;
-        if written.is_err() {
+        let before = self.recorder.writing.take();
+        let last = self.write_record();
+        let written = tokio::time::timeout(PATIENCE, async move {
+            if let Some(before) = before {
+                // It has told why, if it failed.
+                let _ = before.await;
+            }
+            last.await;
+        });
+        if written.await.is_err() {
             tracing::warn!("the record of the run was not written in time");
         }
     }
