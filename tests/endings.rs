@@ -142,7 +142,7 @@ fn the_run_outlives_its_fork_server() {
     let record = run.lab.run_record("BlocksFlow");
     assert_eq!(record["attempts"]["forked"], 3, "{record}");
     assert_eq!(record["attempts"]["fresh"], 4, "{record}");
-    let reason = "the fork server is not there any more";
+    let reason = "the fork server did not start it";
     assert_eq!(record["fresh_because"][reason], 4, "{record}");
 }
 

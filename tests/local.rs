@@ -30,7 +30,7 @@ cases! {
     includefile config config_value parameters parameters_given parameter_missing parameter_wrong option_unknown
     environment environment_long project project_branch project_production
     mutators decospecs default_decospecs top_level_decospecs resources card exit_hooks exit_hooks_of_failure
-    loglines log_is_cut process process_fresh isolation at_exit last_words exits leftover_child nested_run
+    loglines log_is_cut process process_fresh isolation at_exit last_words temporary_at_import exits leftover_child nested_run
     import_thread import_socket import_child boto3_at_import unseeded seeded generator_at_import
     logging_setup logging_to_file signals_at_import workers_in_step deep_recursion writes_at_import writes_before_metaflow
     terminal terminal_of_failure step_commands step_commands_of_config

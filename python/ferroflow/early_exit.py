@@ -11,8 +11,14 @@ import contextlib
 import ctypes
 import gc
 import io
+import os
 import sys
 import types
+
+# Other files, compressed ones say, may have an end that is written when they are closed.
+_COMPLETE_WHEN_FLUSHED = frozenset(
+    (io.FileIO, io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper, io.BytesIO, io.StringIO)
+)
 
 _allowed = False
 
@@ -65,20 +71,46 @@ def _leave(code, callbacks):
     atexit.unregister(_leave)
     atexit._run_exitfuncs()
     gc.collect()
-    if _flushed():
+    if _is_alone() and _flushed():
         ctypes.PyDLL(None).exit(code)
+
+
+def _is_alone():
+    """A library that joins its threads at the end may wait for one that waits for the interpreter."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+def nothing_to_take_down():
+    """False when objects that are there already want to be taken down. Called in the fork server.
+
+    Metaflow's own are not among them: they have something to end where it is used without a flow.
+    """
+    return not any(
+        _wants_to_be_taken_down(thing) and not type(thing).__module__.startswith("metaflow.") for thing in gc.get_objects()
+    )
+
+
+def _wants_to_be_taken_down(thing):
+    return isinstance(getattr(type(thing), "__del__", None), types.FunctionType)
 
 
 def _flushed():
     """Flushes what this task has opened. False when it has objects that want to be taken down."""
     for thing in gc.get_objects():  # what was there before the fork is frozen and not among them
-        if isinstance(thing, io.IOBase):
+        kind = type(thing)
+        if issubclass(kind, io.IOBase):
             try:
-                if not thing.closed and thing.writable():
-                    thing.flush()
+                if thing.closed or not thing.writable():
+                    continue
+                if kind not in _COMPLETE_WHEN_FLUSHED:
+                    return False
+                thing.flush()
             except Exception:
                 return False
-        elif isinstance(getattr(type(thing), "__del__", None), types.FunctionType):
+        elif _wants_to_be_taken_down(thing):
             return False
     for stream in (sys.stdout, sys.stderr):
         try:

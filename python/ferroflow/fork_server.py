@@ -16,6 +16,7 @@ import importlib
 import io
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -24,6 +25,7 @@ import sys
 import warnings
 
 from . import early_exit, forkable, loading
+from .errors import one_line
 from .prepare import difference
 
 # What `step` imports after `main`.
@@ -31,8 +33,10 @@ _USED_BY_STEPS = ("metaflow.cli_components.step_cmd", "metaflow.clone_util", "me
 _PR_SET_PDEATHSIG = 1
 # Streams of a task, and where its end is told.
 _DESCRIPTORS = 4
-# A request of no length.
+# A request of no length, and the answer to it.
 _GET_READY = struct.pack(">I", 0)
+_READY = struct.pack(">i", 0)
+_REFUSED = -1
 
 
 class ForkServer:
@@ -75,8 +79,11 @@ def for_plan(plan):
     if reason is None and all(step["batch"] for step in plan["steps"].values()):
         reason = "all steps are on AWS Batch"
     if reason is None:
-        _server.get_ready()
-        return _server, None
+        try:
+            _server.get_ready()
+            return _server, None
+        except OSError as error:
+            reason = "the fork server has ended: %s" % one_line(error)
     _server.reap()
     return None, reason
 
@@ -91,29 +98,50 @@ def begin():
     """Called before `main`. Returns in the process of a task, too, with its command line and all else in place."""
     global _server, _reason
     seen = loading.watched()
-    _reason = forkable.obstacle(seen)
+    try:
+        _reason = forkable.obstacle(seen)
+    except Exception as error:  # looking at the process of a user meets what nobody has thought of
+        _reason = "it could not be found out whether tasks can be forked: %s" % one_line(error)
     if _reason:
         return
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     ours, theirs = socket.socketpair()
-    pid = _fork_process()
+    try:
+        pid = _fork_process()
+    except OSError as error:
+        ours.close()
+        theirs.close()
+        _reason = "the fork server could not be started: %s" % one_line(error)
+        return
     if pid:
         theirs.close()
         _server = ForkServer(pid, ours)
         return
     ours.close()
-    _serve(theirs)
+    _serve_or_end(theirs)
     for number, text in seen.written:
         (sys.stdout if number == 1 else sys.stderr).write(text)
-    early_exit.allow()
+
+
+def _serve_or_end(connection):
+    """Returns in the processes of tasks only: a server that fails must not go on as a run."""
+    server = os.getpid()
+    try:
+        _serve(connection)
+    except BaseException as error:
+        if os.getpid() != server:
+            with contextlib.suppress(OSError):
+                os.write(2, ("ferroflow: the task could not be set up: %s\n" % one_line(error)).encode())
+        os._exit(1)
 
 
 def _serve(connection):
-    """Returns in the processes of tasks only."""
     os.setpgid(0, 0)  # a Ctrl-C at the terminal is the engine's to tell
     _be_silent()
+    open_files = _raise_open_files()
     ended = _Ended()
+    early = False
     while True:
         readable = select.select([connection, ended.descriptor], [], [])[0]
         if ended.descriptor in readable:
@@ -123,18 +151,35 @@ def _serve(connection):
             if request is None:
                 os._exit(0)
             if not request:
-                _load()
+                early = _load()
+                connection.sendall(_READY)
             elif _fork(connection, request, descriptors, ended):
+                resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
+                if early:
+                    early_exit.allow()
                 return
 
 
+def _raise_open_files():
+    """A descriptor is held for each task that runs. Returns the limits as they were."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    return limits
+
+
 def _load():
-    """What each task would import and look at else. A run without tasks on this machine does not pay for it."""
+    """What each task would import and look at else. A run without tasks on this machine does not pay for it.
+
+    Whether tasks may end early: not where something wants to be taken down that all of them have.
+    """
     with contextlib.suppress(ImportError):
         for name in _USED_BY_STEPS:
             importlib.import_module(name)
     gc.collect()
+    early = early_exit.nothing_to_take_down()
     gc.freeze()  # so that no collection of a task copies all pages
+    return early
 
 
 def _fork_process():
@@ -156,18 +201,21 @@ def _be_silent():
 def _fork(connection, request, descriptors, ended):
     """True in the new process, where all is as the task wants it."""
     server = os.getpid()
-    pid = _fork_process() if len(descriptors) == _DESCRIPTORS else -1
+    pid = _REFUSED
+    if len(descriptors) == _DESCRIPTORS:
+        with contextlib.suppress(OSError):  # too many processes: a fresh interpreter may have better luck, or say so
+            pid = _fork_process()
     if pid == 0:
         _become(request, descriptors, server)
         ended.forget()
         connection.close()
         return True
-    for descriptor in descriptors[:3]:
-        os.close(descriptor)
     if pid > 0:
         with contextlib.suppress(OSError):  # it may have ended
             os.setpgid(pid, pid)
-        ended.statuses[pid] = descriptors[3]
+        ended.statuses[pid] = descriptors.pop()
+    for descriptor in descriptors:
+        os.close(descriptor)
     connection.sendall(struct.pack(">i", pid))
     return False
 

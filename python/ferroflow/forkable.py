@@ -4,50 +4,41 @@ Asked when the flow's file has been loaded. A fork has whatever the file made wh
 has; but it has the same, where fresh ones have their own. A time or an id taken then is the one difference that stays.
 """
 
-import ast
 import contextlib
-import functools
+import ctypes
 import io
 import os
 import random
-import re
 import signal
 import stat
 import sys
-import sysconfig
+import weakref
+
+from . import at_import
 
 # They hold threads, devices or connections, or say themselves that they do not survive a fork.
 _NEVER_WITH = ("cudf", "cupy", "grpc", "jax", "jaxlib", "mpi4py", "objc", "pycuda", "pyspark", "ray", "rmm", "tensorflow")
 # Threads whose libraries care for forks: jemalloc's, which pyarrow brings.
 _SURVIVORS = ("jemalloc_bg_thd",)
+# What OpenBLAS answers where it neither does without threads nor has OpenMP's.
+_OPENBLAS_OWN_THREADS = 1
 # Descriptors that may be shared: they have no position.
 _WITHOUT_POSITION = ("/dev/null", "/dev/random", "/dev/urandom")
 
 # What upstream sets for each task, and nothing reads while a flow's file is loaded.
 _OF_EACH_TASK = frozenset("PYTHONUNBUFFERED METAFLOW_RUN_ID TRACEPARENT TRACESTATE traceparent tracestate".split())
 
-_OURS = ("ferroflow.", "metaflow_extensions.ferroflow.")
-
-# Names of functions that seed.
-_SEEDING = re.compile(r"(?:^|_)seed(?:_|$)|[a-z]Seed(?:[A-Z]|$)")
-
-# Functions that write, if not for sure.
-_WRITING = frozenset("echo pprint print secho warn write writelines".split())
-
 
 def obstacle(seen):
     """Why no task of this run may be forked, or None. `seen`: what `loading.watched` returns."""
     if seen is None:
         return "nobody has watched the flow's file from its first line on"
-    for look in (_wish, _program, _modules, _threads, _children, _files, _timers, _tracers, _streams):
+    looks = (_wish, _program, _modules, _threads, _children, _files, _timers, _tracers, _streams, _finalizers)
+    for look in looks:
         reason = look()
         if reason:
             return reason
-    modules = list(_users_modules())
-    try:
-        return _randomness(seen, modules) or _output(seen, modules) or _command_line(modules)
-    except _Unreadable as error:
-        return str(error)
+    return _randomness(seen) or _much_output(seen) or at_import.obstacle(seen)
 
 
 def script_at(argv):
@@ -77,7 +68,17 @@ def _wish():
 
 
 def _program():
-    return "the flow is run by -m" if getattr(sys.modules["__main__"], "__spec__", None) else None
+    if getattr(sys.modules["__main__"], "__spec__", None):
+        return "the flow is run by -m"
+    # A fresh interpreter is started without options, and `-O` or `-W` have had their effect here.
+    return "the interpreter was given options" if script_at(_own_command()) is None else None
+
+
+def _own_command():
+    """As the kernel has it; the interpreter may have been named otherwise than sys.executable."""
+    with open("/proc/self/cmdline", "rb") as file:
+        words = [os.fsdecode(word) for word in file.read().split(b"\0")]
+    return [sys.executable] + words[1:]
 
 
 def _modules():
@@ -93,7 +94,7 @@ def _threads():
     if count:
         return "the flow's file has started %s" % _count(count, "thread")
     # OpenBLAS has some from the beginning, and starts them again after a fork.
-    expected = 1 + len(_libraries("openblas")) * ((os.cpu_count() or 1) - 1)
+    expected = 1 + sum(map(_threads_of_openblas, _libraries("openblas")))
     more = sum(name not in _SURVIVORS for name in _names_of_threads()) - expected
     return "a library has started %s" % _count(more, "thread") if more > 0 else None
 
@@ -109,6 +110,20 @@ def _libraries(name):
     with open("/proc/self/maps") as maps:
         paths = {line.split(None, 5)[5].strip() for line in maps if name in line}
     return {path for path in paths if name in os.path.basename(path)}
+
+
+def _threads_of_openblas(path):
+    """How many one of its libraries keeps waiting, as itself tells; none when it does not, or uses OpenMP's."""
+    library = ctypes.CDLL(path)  # it is loaded
+
+    def ask(question):
+        for name in ("scipy_openblas_%s64_", "scipy_openblas_%s", "openblas_%s64_", "openblas_%s"):
+            function = getattr(library, name % question, None)
+            if function:
+                return function()
+        return 0
+
+    return ask("get_num_threads") - 1 if ask("get_parallel") == _OPENBLAS_OWN_THREADS else 0
 
 
 def _children():
@@ -155,110 +170,34 @@ def _streams():
     return None
 
 
-def _output(seen, modules):
-    """What was written is written again in each task, if it is known."""
-    if seen.wrote_too_much():
-        return "the flow's file writes much when it is loaded"
-    for module in modules:
-        first = seen.first_line(module)
-        if first == 0:
-            continue
-        for call in _calls_at_import(module):
-            if _name(call) in _WRITING and (first is None or call.lineno < first):
-                return "%s may write before it imports metaflow, in line %d" % (_short(module), call.lineno)
+def _finalizers():
+    """The first task that ends would take down, say, a temporary folder that the others need."""
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+        if finalizer.atexit and finalizer.alive:
+            return "the flow's file holds %s, which ends with the process" % _kind(finalizer.peek())
     return None
 
 
-def _command_line(modules):
-    """`run` is not `step`: what asks for it while it is loaded may do something else in a fresh interpreter."""
-    for module in modules:
-        if b"argv" in _source(module) and any(_is_argv(node) for node in _outside(module, (ast.ClassDef,))):
-            return "%s looks at sys.argv when it is loaded" % _short(module)
-    return None
+def _kind(peeked):
+    thing = peeked[0] if peeked else None
+    return "a " + type(thing).__name__
 
 
-def _is_argv(node):
-    return "argv" in (getattr(node, "attr", None), getattr(node, "id", None))
+def _much_output(seen):
+    return "the flow's file writes much when it is loaded" if seen.wrote_too_much() else None
 
 
-def _randomness(seen, modules):
+def _randomness(seen):
     """A flow that seeds while it is loaded wants each task to draw the same; one that does not, its own."""
     if random.getstate() != seen.random_state:
         return "the flow's file has used or seeded `random`"
     if _numpy_is_seeded():
         return "the flow's file has seeded numpy"
-    for module in modules:
-        reason = _seeding(module) or _generator(module)
+    for module in at_import.users_modules():
+        reason = _generator(module)
         if reason:
             return reason
     return None
-
-
-def _users_modules():
-    installed = tuple(
-        os.path.join(path, "") for path in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    )
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.endswith(".py") and not (name + ".").startswith(_OURS):
-            path = os.path.abspath(file)
-            if not path.startswith(installed) and "site-packages" not in path:
-                yield module
-
-
-def _seeding(module):
-    """A call of `seed`, `set_seed`, `manual_seed` or the like outside of functions."""
-    if b"seed" not in _source(module).lower():
-        return None
-    for call in _calls_at_import(module):
-        if _SEEDING.search(_name(call)):
-            return "%s calls %s in line %d" % (_short(module), _name(call), call.lineno)
-    return None
-
-
-def _name(call):
-    return getattr(call.func, "attr", None) or getattr(call.func, "id", "")
-
-
-def _short(module):
-    return os.path.basename(module.__file__)
-
-
-@functools.lru_cache(maxsize=None)
-def _source(module):
-    try:
-        with open(module.__file__, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise _Unreadable("%s cannot be read: %s" % (module.__file__, error.strerror)) from None
-
-
-def _calls_at_import(module):
-    """The calls in a module's file that stand outside of functions."""
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-    return (node for node in _outside(module, functions) if isinstance(node, ast.Call))
-
-
-def _outside(module, kinds):
-    """The nodes of a module's file that do not stand in such of these kinds."""
-    waiting = [_tree(module)]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, kinds):
-            waiting.extend(ast.iter_child_nodes(node))
-
-
-@functools.lru_cache(maxsize=None)
-def _tree(module):
-    try:
-        return ast.parse(_source(module))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise _Unreadable("%s cannot be read: %s" % (module.__file__, error)) from None
-
-
-class _Unreadable(Exception):
-    """A file of the flow's says not what it does."""
 
 
 def _numpy_is_seeded():
@@ -271,13 +210,15 @@ def _numpy_is_seeded():
 def _generator(module):
     """An object that draws numbers: forks would all draw the same."""
     kinds = _generators()
-    for name, value in list(vars(module).items()):
+    names = at_import.of_module(module)
+    for name, value in list(names.items()):
         things = [(name, value)]
-        if isinstance(value, type) and value.__module__ == module.__name__:
+        if issubclass(type(value), type) and value.__module__ == names.get("__name__"):
             things += list(vars(value).items())
         for called, thing in things:
-            if isinstance(thing, kinds) and not isinstance(thing, random.SystemRandom):
-                return "%s in %s is a generator of random numbers" % (called, _short(module))
+            kind = type(thing)  # `isinstance` would ask the thing, and wake what stands for another
+            if issubclass(kind, kinds) and not issubclass(kind, random.SystemRandom):
+                return "%s in %s is a generator of random numbers" % (called, at_import.short(module))
     return None
 
 

@@ -15,7 +15,10 @@ _watch = None
 def watch():
     """Called when Metaflow begins to be imported."""
     global _watch
-    _watch = _Watch()
+    try:
+        _watch = _Watch()
+    except Exception:  # streams of a user's own need not be like Python's; then tasks are not forked
+        _watch = None
 
 
 def watched():

@@ -4,7 +4,7 @@ import json
 import struct
 from collections import deque
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 MAX_MESSAGE = 64 << 20
 _LENGTH = struct.Struct(">I")
 

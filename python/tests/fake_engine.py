@@ -228,7 +228,7 @@ def main():
     if "exit-at-start" in words:
         sys.exit(3)
     hello, plan = link.read(), link.read()
-    assert hello["type"] == "hello" and hello["protocol"] == 3, hello
+    assert hello["type"] == "hello" and hello["protocol"] == 4, hello
     assert plan["type"] == "plan" and plan["plan"]["version"] == 1, plan
     plan = plan["plan"]
     if "hang-at-start" in words:

@@ -25,6 +25,7 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files![
     "ferroflow/__init__.py",
     "ferroflow/__main__.py",
+    "ferroflow/at_import.py",
     "ferroflow/batch.py",
     "ferroflow/binary.py",
     "ferroflow/credentials.py",

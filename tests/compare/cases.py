@@ -163,6 +163,7 @@ CASES = [
     one("writes_at_import", batch=None),
     one("writes_before_metaflow", fresh="may write before it imports metaflow, in line 3", batch=None),
     one("at_exit"),
+    one("temporary_at_import", fresh="holds a TemporaryDirectory", batch=None),
     one("leftover_child", batch=None),
     one("nested_run", extra=("parameters.py",), batch=None),
     one("card", "run", "--with", "card"),

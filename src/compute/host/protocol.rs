@@ -7,7 +7,7 @@ use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath};
 use serde::{Deserialize, Serialize};
 
 /// Version of the protocol spoken here.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// A message is at most this long, in bytes.
 pub const MAX_MESSAGE: usize = 64 << 20;

@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{
-    fork_server::{ForkServer, Forked, Streams},
+    fork_server::{ForkServer, Forked, NotForked, Streams},
     open_files::OpenFiles,
     platform,
 };
@@ -131,25 +131,17 @@ impl LocalCompute {
         Ok(process)
     }
 
-    /// None where a fresh process is wanted, or the server is gone, and whatever it has started with it. One that is
-    /// there and silent may have started the task: that is an error.
+    /// None where a fresh process is wanted, or no fork can be had.
     fn fork(&mut self, spec: &Spec) -> io::Result<Option<Started>> {
-        let Some(server) = self.fork_server.as_mut().filter(|_| spec.fork) else {
+        let in_use = |server: &&mut ForkServer| spec.fork && server.is_in_use();
+        let Some(server) = self.fork_server.as_mut().filter(in_use) else {
             return Ok(None);
         };
         match forked(server, spec) {
             Ok(started) => Ok(Some(started)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                ) =>
-            {
-                Err(error)
-            }
-            Err(error) => {
-                tracing::warn!("tasks get fresh interpreters from now on: {error}");
-                self.fork_server = None;
+            Err(NotForked::Perhaps(error)) => Err(error),
+            Err(NotForked::For(error)) => {
+                tracing::warn!("a task gets a fresh interpreter: {error}");
                 Ok(None)
             }
         }
@@ -276,7 +268,21 @@ impl Life {
     }
 }
 
-fn forked(server: &mut ForkServer, spec: &Spec) -> io::Result<Started> {
+fn forked(server: &mut ForkServer, spec: &Spec) -> Result<Started, NotForked> {
+    let (streams, ours) = streams().map_err(NotForked::For)?;
+    let [stdin, stdout, stderr] = ours;
+    let receiver = |end| receiver(Some(Ok(end))).map_err(NotForked::For);
+    let (stdout, stderr) = (receiver(stdout)?, receiver(stderr)?);
+    Ok(Started {
+        _stdin: Some(stdin),
+        stdout,
+        stderr,
+        life: Life::Forked(server.start(spec, streams)?),
+    })
+}
+
+/// The ends of a task's standard streams: its own, and ours.
+fn streams() -> io::Result<(Streams, [OwnedFd; 3])> {
     let (stdin, our_stdin) = io::pipe()?;
     let (our_stdout, stdout) = io::pipe()?;
     let (our_stderr, stderr) = io::pipe()?;
@@ -285,13 +291,8 @@ fn forked(server: &mut ForkServer, spec: &Spec) -> io::Result<Started> {
         stdout: stdout.into(),
         stderr: stderr.into(),
     };
-    let life = Life::Forked(server.start(spec, streams)?);
-    Ok(Started {
-        _stdin: Some(our_stdin.into()),
-        stdout: receiver(Some(Ok(our_stdout.into())))?,
-        stderr: receiver(Some(Ok(our_stderr.into())))?,
-        life,
-    })
+    let ours = [our_stdin.into(), our_stdout.into(), our_stderr.into()];
+    Ok((streams, ours))
 }
 
 fn receiver(end: Option<io::Result<OwnedFd>>) -> io::Result<Option<pipe::Receiver>> {

@@ -67,7 +67,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         let record = self.recorder.change();
         match start {
             Start::Fork if process.forked => record.attempts.forked += 1,
-            Start::Fork => record.count_fresh("the fork server is not there any more"),
+            Start::Fork => record.count_fresh("the fork server did not start it"),
             Start::Fresh(reason) => record.count_fresh(&reason),
             Start::Foreign => record.attempts.foreign += 1,
         }
