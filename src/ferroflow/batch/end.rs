@@ -138,11 +138,7 @@ async fn judge_outcome(
 }
 
 /// What is known without the datastore.
-fn evidence<'a>(
-    shared: &Shared,
-    recorded: &Recorded,
-    job: Option<&'a JobDetail>,
-) -> Evidence<'a> {
+fn evidence<'a>(shared: &Shared, recorded: &Recorded, job: Option<&'a JobDetail>) -> Evidence<'a> {
     Evidence {
         outcome: None,
         job,
@@ -157,34 +153,51 @@ fn evidence<'a>(
 fn failure(recorded: &Recorded, evidence: &Evidence<'_>) -> Verdict {
     let class = evidence.class();
     let explanation = evidence.explanation();
-    let has_begun = evidence.has_begun();
-    let outcome = match class.advice() {
-        RetryAdvice::Free { times, pause } => {
-            let launches = recorded.pending.number;
-            if !has_begun && launches < times.min(MAX_FREE_LAUNCHES) {
-                return Verdict::Again {
-                    why: explanation,
-                    pause: Duration::from_secs(pause.into()),
-                };
-            }
-            if has_begun || class == Class::HostLost {
-                Outcome::Lost { free: times }
-            } else {
-                Outcome::Failed(FailureClass::User)
-            }
-        }
-        RetryAdvice::Never if class.is_cancelled() => Outcome::Failed(FailureClass::Cancelled),
-        RetryAdvice::ByRetry | RetryAdvice::Never => Outcome::Failed(FailureClass::User),
-    };
     tracing::info!(
         step = %recorded.pending.launch.path.step,
         attempt = recorded.pending.launch.attempt.0,
         %class,
         "an attempt failed"
     );
-    Verdict::Over(Ended {
-        outcome,
-        explanation,
+    match next(class, evidence.has_begun(), recorded.pending.number) {
+        Next::Again { pause } => Verdict::Again {
+            why: explanation,
+            pause,
+        },
+        Next::Over(outcome) => Verdict::Over(Ended {
+            outcome,
+            explanation,
+        }),
+    }
+}
+
+/// What follows a failure.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// The same attempt, after a pause.
+    Again { pause: Duration },
+    /// The scheduler decides.
+    Over(Outcome),
+}
+
+/// What follows a failure of a launch that had been repeated `launches` times.
+fn next(class: Class, has_begun: bool, launches: u32) -> Next {
+    Next::Over(match class.advice() {
+        RetryAdvice::Free { times, pause }
+            if !has_begun && launches < times.min(MAX_FREE_LAUNCHES) =>
+        {
+            let pause = Duration::from_secs(pause.into());
+            return Next::Again { pause };
+        }
+        RetryAdvice::Free { times, .. } if has_begun || class == Class::HostLost => {
+            Outcome::Lost { free: times }
+        }
+        RetryAdvice::Never if class.is_cancelled() => Outcome::Failed(FailureClass::Cancelled),
+        // What would meet the same again is repeated where `@retry` says so, as upstream does it:
+        // `@catch` counts attempts.
+        RetryAdvice::Free { .. } | RetryAdvice::ByRetry | RetryAdvice::Never => {
+            Outcome::Failed(FailureClass::User)
+        }
     })
 }
 
@@ -247,4 +260,61 @@ async fn read_claim(shared: &Shared, key: &str) -> anyhow::Result<Option<Claim>>
     serde_json::from_slice(&object.body)
         .map(Some)
         .with_context(|| format!("the claim `{key}` is not what a bootstrap writes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::failure::{BootstrapFault, Outlook};
+
+    use super::*;
+
+    const USER: Next = Next::Over(Outcome::Failed(FailureClass::User));
+    const CANCELLED: Next = Next::Over(Outcome::Failed(FailureClass::Cancelled));
+
+    fn again(seconds: u64) -> Next {
+        Next::Again {
+            pause: Duration::from_secs(seconds),
+        }
+    }
+
+    fn lost(free: u32) -> Next {
+        Next::Over(Outcome::Lost { free })
+    }
+
+    #[test]
+    fn a_launch_that_never_began_is_repeated_under_its_number() {
+        let not_begun = |class, launches| next(class, false, launches);
+        let image = Class::Image(Outlook::Passing);
+        assert_eq!(not_begun(image, 0), again(30));
+        assert_eq!(not_begun(image, 1), again(30));
+        assert_eq!(not_begun(image, 2), USER);
+        let role = Class::Configuration(Outlook::Passing);
+        assert_eq!(not_begun(role, 0), again(60));
+        assert_eq!(not_begun(role, 1), USER);
+        assert_eq!(not_begun(Class::HostLost, 1), again(0));
+        assert_eq!(not_begun(Class::HostLost, 2), lost(3));
+        assert_eq!(not_begun(Class::Unknown, 0), again(0));
+        assert_eq!(not_begun(Class::Unknown, 1), USER);
+        let lasting = Class::Bootstrap(BootstrapFault::Early);
+        assert_eq!(not_begun(lasting, 0), USER);
+        assert_eq!(not_begun(Class::CancelledBySomebody, 0), CANCELLED);
+    }
+
+    #[test]
+    fn an_attempt_that_had_begun_is_lost_or_has_failed() {
+        for (class, follows) in [
+            (Class::UserError, USER),
+            (Class::OutOfMemory, USER),
+            (Class::Timeout, USER),
+            (Class::HostLost, lost(3)),
+            (Class::LauncherLost, lost(3)),
+            (Class::Interrupted, lost(2)),
+            (Class::Unknown, lost(1)),
+            (Class::Capacity(Outlook::Lasting), USER),
+            (Class::CancelledByUs, CANCELLED),
+            (Class::CancelledBySomebody, CANCELLED),
+        ] {
+            assert_eq!(next(class, true, 0), follows, "{class}");
+        }
+    }
 }

@@ -189,7 +189,11 @@ async fn terminate_when_cancelled(
             is_first
         });
         // Boxed: only jobs that are being ended need its kilobytes.
-        let call = Box::pin(shared.client.terminate_job(job, terminate_reason::CANCELLED));
+        let call = Box::pin(
+            shared
+                .client
+                .terminate_job(job, terminate_reason::CANCELLED),
+        );
         let failed = match tokio::time::timeout(TERMINATE_PATIENCE, call).await {
             Ok(done) => done.err().map(|error| error.to_string()),
             Err(_) => Some("AWS Batch does not answer".to_owned()),

@@ -26,16 +26,15 @@ impl Class {
         match self {
             Self::UserError | Self::OutOfMemory | Self::Timeout => RetryAdvice::ByRetry,
             Self::HostLost | Self::LauncherLost => free(3, 0),
-            Self::Interrupted => free(2, 0),
+            Self::Interrupted | Self::Bootstrap(BootstrapFault::Skipped) => free(2, 0),
             Self::Image(Passing) => free(2, 30),
-            Self::ContainerRuntime(Passing) => free(2, 10),
             // A new role is not known everywhere at once.
             Self::Configuration(Passing) => free(1, 60),
             Self::Capacity(Passing) => free(2, 60),
-            Self::Bootstrap(
+            Self::ContainerRuntime(Passing)
+            | Self::Bootstrap(
                 BootstrapFault::Fetch | BootstrapFault::Claim | BootstrapFault::Prepare(Passing),
             ) => free(2, 10),
-            Self::Bootstrap(BootstrapFault::Skipped) => free(2, 0),
             Self::Unknown => free(1, 0),
             Self::Image(Lasting)
             | Self::ContainerRuntime(Lasting)

@@ -107,6 +107,17 @@ impl Class {
     }
 }
 
+impl Outlook {
+    /// The outlook of what may pass, or of what does not.
+    pub(super) fn new(is_passing: bool) -> Self {
+        if is_passing {
+            Self::Passing
+        } else {
+            Self::Lasting
+        }
+    }
+}
+
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -30,10 +30,9 @@ impl Evidence<'_> {
                 return self
                     .cancelled()
                     .or(by_reasons.filter(|class| *class == Class::HostLost))
-                    .unwrap_or(Class::Bootstrap(BootstrapFault::Prepare(match passing {
-                        true => Outlook::Passing,
-                        false => Outlook::Lasting,
-                    })));
+                    .unwrap_or(Class::Bootstrap(BootstrapFault::Prepare(Outlook::new(
+                        *passing,
+                    ))));
             }
             Ended::Exited { stopped, .. } | Ended::Signaled { stopped, .. } => *stopped,
         };
@@ -45,11 +44,11 @@ impl Evidence<'_> {
             Some(Stopped::LauncherLost) => Class::LauncherLost,
             Some(Stopped::Terminated) => self
                 .cancelled()
-                .or(by_reasons
-                    .filter(|class| matches!(class, Class::HostLost | Class::Timeout)))
-                .unwrap_or(match is_out_of_memory {
-                    true => Class::OutOfMemory,
-                    false => self.interrupted(),
+                .or(by_reasons.filter(|class| matches!(class, Class::HostLost | Class::Timeout)))
+                .unwrap_or(if is_out_of_memory {
+                    Class::OutOfMemory
+                } else {
+                    self.interrupted()
                 }),
             None if is_out_of_memory => Class::OutOfMemory,
             None => Class::UserError,
@@ -64,9 +63,10 @@ impl Evidence<'_> {
             return class;
         }
         if job.status == JobStatus::Succeeded {
-            return match self.claimed {
-                true => self.nothing_known(),
-                false => Class::Bootstrap(BootstrapFault::Skipped),
+            return if self.claimed {
+                self.nothing_known()
+            } else {
+                Class::Bootstrap(BootstrapFault::Skipped)
             };
         }
         let is_failed_start = self.status_reason().is_some_and(reasons::is_failed_start);
@@ -129,16 +129,18 @@ impl Evidence<'_> {
 
     /// It was told to stop, and Batch does not say why.
     fn interrupted(&self) -> Class {
-        match self.ended_by_us {
-            true => Class::CancelledByUs,
-            false => Class::Interrupted,
+        if self.ended_by_us {
+            Class::CancelledByUs
+        } else {
+            Class::Interrupted
         }
     }
 
     fn nothing_known(&self) -> Class {
-        match self.ended_by_us {
-            true => Class::CancelledByUs,
-            false => Class::Unknown,
+        if self.ended_by_us {
+            Class::CancelledByUs
+        } else {
+            Class::Unknown
         }
     }
 }

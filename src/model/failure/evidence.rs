@@ -93,7 +93,9 @@ impl<'a> Evidence<'a> {
         let (start, end) = step
             .map(|usage| (usage.started_at, usage.ended_at))
             .or_else(container)?;
-        u64::try_from(end.checked_sub(start)?).ok().map(|ms| ms / 1_000)
+        u64::try_from(end.checked_sub(start)?)
+            .ok()
+            .map(|ms| ms / 1_000)
     }
 }
 

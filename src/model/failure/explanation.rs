@@ -5,6 +5,7 @@ use super::{
     evidence::KILLED,
     figures::{grouped, signal_name},
     hints,
+    reasons::is_failed_start,
 };
 use crate::{
     batch::TimeLimit,
@@ -39,14 +40,20 @@ impl Evidence<'_> {
                 )
             }
             Class::Image(Lasting) => {
-                format!("The image cannot be pulled ({said}): {}.", hints::pull(&said))
+                format!(
+                    "The image cannot be pulled ({said}): {}.",
+                    hints::pull(&said)
+                )
             }
             Class::ContainerRuntime(Passing) => format!(
                 "The container could not be run for now ({said}): {}.",
                 hints::start_again(&said)
             ),
             Class::ContainerRuntime(Lasting) => {
-                format!("The container cannot be started ({said}): {}.", hints::start(&said))
+                format!(
+                    "The container cannot be started ({said}): {}.",
+                    hints::start(&said)
+                )
             }
             Class::Configuration(Passing) => format!(
                 "AWS cannot use the role of the job ({said}): it must exist, and trust \
@@ -61,7 +68,10 @@ impl Evidence<'_> {
                  subnets, instance types or a higher quota."
             ),
             Class::Capacity(Lasting) => {
-                format!("AWS has no room for the job ({said}): {}.", hints::capacity(&said))
+                format!(
+                    "AWS has no room for the job ({said}): {}.",
+                    hints::capacity(&said)
+                )
             }
             Class::CancelledByUs => {
                 format!("Ferroflow ended the job ({said}): it is not run again.")
@@ -90,11 +100,16 @@ impl Evidence<'_> {
             );
         };
         match outcome.ended {
+            Ended::Exited { code: 0, .. } => {
+                "The task ended with exit code 0 and left no complete \
+                 result: its log may say why."
+                    .to_owned()
+            }
             Ended::Signaled { signal, .. } => {
                 let name = named_signal(signal);
                 let memory = self.memory_hint();
                 format!(
-                    "The task was ended by signal {signal}{name}, which came from inside its \
+                    "The task was ended by signal {signal}{name}; the signal came from inside its \
                      container: its log may say why{memory}."
                 )
             }
@@ -120,7 +135,10 @@ impl Evidence<'_> {
             (None, Some(memory)) => format!("; it had {} MB", grouped(memory)),
             (None, None) => String::new(),
         };
-        format!("The task ran out of memory ({kills}{used}): {}.", self.more_memory())
+        format!(
+            "The task ran out of memory ({kills}{used}): {}.",
+            self.more_memory()
+        )
     }
 
     fn timeout(&self) -> String {
@@ -142,15 +160,17 @@ impl Evidence<'_> {
             None => (None, "allow more by @timeout(seconds=…)".to_owned()),
         };
         said.extend(allowed);
-        let said = match said.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", said.join("; ")),
+        let said = if said.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", said.join("; "))
         };
         format!("The task reached its time limit{said}: {fix}.")
     }
 
     fn bootstrap(&self, fault: BootstrapFault) -> String {
-        if let Some(Ended::NotStarted { message, .. }) = self.outcome.map(|outcome| &outcome.ended) {
+        if let Some(Ended::NotStarted { message, .. }) = self.outcome.map(|outcome| &outcome.ended)
+        {
             let message = one_line(message);
             return format!("The task did not start: {message}.");
         }
@@ -166,9 +186,10 @@ impl Evidence<'_> {
     fn unknown(&self) -> String {
         let mut known = vec![self.said()];
         known.extend(self.job.map(|job| format!("status {}", job.status)));
-        known.push(match self.claimed {
-            true => "the container had begun".to_owned(),
-            false => "the container had not begun".to_owned(),
+        known.push(if self.claimed {
+            "the container had begun".to_owned()
+        } else {
+            "the container had not begun".to_owned()
         });
         match (self.peak_memory(), self.memory) {
             (Some(peak), Some(memory)) => known.push(format!(
@@ -194,15 +215,20 @@ impl Evidence<'_> {
 
     /// Everything that Batch said, in its shortest form.
     pub(super) fn said(&self) -> String {
-        let reasons = [self.status_reason(), self.container_reason()];
+        let container = self.container_reason();
+        let status = self
+            .status_reason()
+            .filter(|reason| container.is_none() || !is_failed_start(reason));
+        let reasons = [status, container];
         let mut said: Vec<String> = reasons.into_iter().flatten().map(one_line).collect();
         said.dedup();
         if let Some(code) = self.exit_code() {
             said.push(format!("exit code {code}{}", by_signal(code)));
         }
-        match said.is_empty() {
-            true => "AWS Batch gives no reason".to_owned(),
-            false => said.join("; "),
+        if said.is_empty() {
+            "AWS Batch gives no reason".to_owned()
+        } else {
+            said.join("; ")
         }
     }
 
@@ -242,10 +268,10 @@ fn by_signal(code: i32) -> String {
 }
 
 fn named_signal(signal: i32) -> String {
-    signal_name(signal).map_or_else(String::new, |name| format!(" ({name})"))
+    signal_name(signal).map_or_else(String::new, |name| format!(", {name}"))
 }
 
 pub(super) fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.trim_end_matches('.').to_owned()
+    line.trim_end_matches(['.', ':', ' ']).to_owned()
 }

@@ -7,10 +7,13 @@ use super::{
 
 pub(super) fn pull_again(said: &str) -> &'static str {
     let said = said.to_lowercase();
-    if said.contains("no space left") {
+    if has(&said, &["no space left", "thin pool"]) {
         "the host's disk is full; give the compute environment a launch template with a larger \
          root volume"
-    } else if has(&said, &["toomanyrequests", "too many requests", "rate exceeded"]) {
+    } else if has(
+        &said,
+        &["toomanyrequests", "too many requests", "rate exceeded"],
+    ) {
         "the registry's pull limit is reached; it passes after some hours, and a copy of the image \
          in Amazon ECR has none (public.ecr.aws/docker/library has Docker's own images)"
     } else {
@@ -23,7 +26,13 @@ pub(super) fn pull(said: &str) -> &'static str {
     if has(&said, &WRONG_PLATFORM) {
         "the image has no variant for the hosts' architecture; build one, e.g. by `docker buildx \
          build --platform linux/amd64,linux/arm64`, or use a queue of the image's architecture"
-    } else if has(&said, &["does not exist or", "not found: does not exist or no pull access"]) {
+    } else if has(
+        &said,
+        &[
+            "does not exist or",
+            "not found: does not exist or no pull access",
+        ],
+    ) {
         "check the image's name, and that the hosts (on Fargate, the execution role) may read the \
          registry"
     } else if has(&said, &DENIED) {
@@ -58,8 +67,10 @@ pub(super) fn start(said: &str) -> &'static str {
     if said.contains("exec format") {
         "the image is of another architecture than the host, or its entrypoint is no program; \
          build it for the queue's architecture"
-    } else if has(&said, &["executable file not found", "no such file", "exec:"])
-        || said.starts_with("exit code 12")
+    } else if has(
+        &said,
+        &["executable file not found", "no such file", "exec:"],
+    ) || said.starts_with("exit code 12")
     {
         "what it is to run is not in the image; it needs sh and python on its PATH, and an \
          entrypoint that is there"

@@ -7,6 +7,8 @@
 mod advice;
 mod class;
 mod classify;
+#[cfg(test)]
+mod document;
 mod evidence;
 mod explanation;
 mod figures;

@@ -129,17 +129,13 @@ pub(super) fn is_failed_start(status_reason: &str) -> bool {
 
 fn of_container_error(reason: &str) -> Option<Class> {
     let begins = |start: &str| reason.starts_with(start);
-    let outlook = |is_lasting| match is_lasting {
-        true => Outlook::Lasting,
-        false => Outlook::Passing,
-    };
     if begins("outofmemory") {
         Some(Class::OutOfMemory)
     } else if begins("cannotpull") {
         let lists: [&[&str]; 3] = [&DENIED, &ABSENT, &WRONG_PLATFORM];
         let is_refused = lists.iter().any(|list| has(reason, list));
-        let is_lasting = is_refused && !has(reason, &PASSING_PULL_ERRORS);
-        Some(Class::Image(outlook(is_lasting)))
+        let is_passing = !is_refused || has(reason, &PASSING_PULL_ERRORS);
+        Some(Class::Image(Outlook::new(is_passing)))
     } else if begins("cannotcreate") || begins("cannotstart") {
         Some(of_start_error(reason))
     } else if begins("resourceinitializationerror") {
