@@ -18,76 +18,18 @@ const BY_SIGNAL: i32 = 128;
 impl Evidence<'_> {
     /// One line for the user that names what happened, the evidence and what to do about it.
     pub fn explanation(&self) -> String {
-        use Outlook::{Lasting, Passing};
-        let said = self.said();
-        match self.class() {
+        let class = self.class();
+        match class {
             Class::UserError => self.user_error(),
             Class::OutOfMemory => self.out_of_memory(),
             Class::Timeout => self.timeout(),
-            Class::HostLost => format!(
-                "The host of the task was lost ({said}): this is not the task's fault, and another \
-                 attempt gets another host. What takes longer than Spot capacity lasts belongs in a \
-                 queue of on-demand instances."
-            ),
-            Class::Interrupted => format!(
-                "The container was told to stop, and nobody says why ({said}): its host may be \
-                 going away. @retry repeats the task if this happens often."
-            ),
-            Class::Image(Passing) => {
-                format!(
-                    "The image could not be pulled for now ({said}): {}.",
-                    hints::pull_again(&said)
-                )
-            }
-            Class::Image(Lasting) => {
-                format!(
-                    "The image cannot be pulled ({said}): {}.",
-                    hints::pull(&said)
-                )
-            }
-            Class::ContainerRuntime(Passing) => format!(
-                "The container could not be run for now ({said}): {}.",
-                hints::start_again(&said)
-            ),
-            Class::ContainerRuntime(Lasting) => {
-                format!(
-                    "The container cannot be started ({said}): {}.",
-                    hints::start(&said)
-                )
-            }
-            Class::Configuration(Passing) => format!(
-                "AWS cannot use the role of the job ({said}): it must exist, and trust \
-                 ecs-tasks.amazonaws.com. A new role is known everywhere after a minute or so."
-            ),
-            Class::Configuration(Lasting) => format!(
-                "AWS Batch could not set the task up ({said}): {}.",
-                hints::configuration(&said)
-            ),
-            Class::Capacity(Passing) => format!(
-                "AWS has no room for the job right now ({said}): it may have later, or with more \
-                 subnets, instance types or a higher quota."
-            ),
-            Class::Capacity(Lasting) => {
-                format!(
-                    "AWS has no room for the job ({said}): {}.",
-                    hints::capacity(&said)
-                )
-            }
-            Class::CancelledByUs => {
-                format!("Ferroflow ended the job ({said}): it is not run again.")
-            }
-            Class::CancelledBySomebody => {
-                format!("The job was cancelled ({said}): it is not run again.")
-            }
-            Class::LauncherLost => "The task ended itself, because its launcher was not heard of \
-                 for too long: this is not the task's fault, and it is run again."
-                .to_owned(),
-            Class::Duplicate => format!(
-                "Another container runs this attempt, so this one ran nothing ({said}): there is \
-                 nothing to do."
-            ),
             Class::Bootstrap(fault) => self.bootstrap(fault),
             Class::Unknown => self.unknown(),
+            _ => {
+                let said = self.said();
+                let (what, fix) = what_and_fix(class, &said);
+                format!("{what} ({said}): {fix}.")
+            }
         }
     }
 
@@ -259,6 +201,49 @@ impl Evidence<'_> {
         self.log_stream().map_or_else(String::new, |stream| {
             format!(" (CloudWatch Logs, group /aws/batch/job, stream {stream})")
         })
+    }
+}
+
+/// What happened and what to do about it, where Batch's own words are all the evidence.
+fn what_and_fix(class: Class, said: &str) -> (&'static str, &'static str) {
+    use Outlook::{Lasting, Passing};
+    let said = said.to_lowercase();
+    match class {
+        Class::HostLost => ("The host of the task was lost", hints::HOST_LOST),
+        Class::Interrupted => (
+            "The container was told to stop, and nobody says why",
+            hints::INTERRUPTED,
+        ),
+        Class::Image(Passing) => (
+            "The image could not be pulled for now",
+            hints::pull_again(&said),
+        ),
+        Class::Image(Lasting) => ("The image cannot be pulled", hints::pull(&said)),
+        Class::ContainerRuntime(Passing) => (
+            "The container could not be run for now",
+            hints::start_again(&said),
+        ),
+        Class::ContainerRuntime(Lasting) => {
+            ("The container cannot be started", hints::start(&said))
+        }
+        Class::Configuration(Passing) => ("AWS cannot use the role of the job", hints::ROLE),
+        Class::Configuration(Lasting) => (
+            "AWS Batch could not set the task up",
+            hints::configuration(&said),
+        ),
+        Class::Capacity(Passing) => ("AWS has no room for the job right now", hints::NO_ROOM),
+        Class::Capacity(Lasting) => ("AWS has no room for the job", hints::capacity(&said)),
+        Class::CancelledByUs => ("Ferroflow ended the job", hints::CANCELLED),
+        Class::LauncherLost => (
+            "The task ended itself, because its launcher was not heard of for too long",
+            hints::LAUNCHER_LOST,
+        ),
+        Class::Duplicate => (
+            "Another container runs this attempt, so this one ran nothing",
+            hints::DUPLICATE,
+        ),
+        // Cancelled by somebody; the rest have texts of their own.
+        _ => ("The job was cancelled", hints::CANCELLED),
     }
 }
 
