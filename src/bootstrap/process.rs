@@ -62,6 +62,7 @@ impl fmt::Display for Ending {
             None => Ok(()),
             Some(Stopped::Terminated) => write!(f, ", the container was asked to stop"),
             Some(Stopped::TimeLimit) => write!(f, ", the time limit was reached"),
+            Some(Stopped::LauncherLost) => write!(f, ", its launcher was gone"),
         }
     }
 }

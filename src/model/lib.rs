@@ -7,6 +7,7 @@
 mod base64;
 pub mod batch;
 pub mod exit_code;
+pub mod failure;
 pub mod graph;
 pub mod ids;
 pub mod input_paths;

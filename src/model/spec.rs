@@ -181,6 +181,8 @@ pub enum Stopped {
     Terminated,
     /// The time limit of the spec was reached.
     TimeLimit,
+    /// The launcher was not heard of for too long. No bootstrap looks for that yet.
+    LauncherLost,
 }
 
 /// What a task used.

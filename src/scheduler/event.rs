@@ -47,8 +47,12 @@ pub enum Outcome {
     Succeeded(Transition),
     /// It failed, by the task's own doing.
     Failed(FailureClass),
-    /// It was lost with the infrastructure below it; no fault of the task.
-    Lost,
+    /// It was lost with the infrastructure below it, or for an unknown reason.
+    Lost {
+        /// How many attempts of a task may end so, or in any other lost way, at no cost to
+        /// `@retry`.
+        free: u32,
+    },
 }
 
 /// Whether a failed attempt may be followed by another.

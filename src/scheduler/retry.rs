@@ -7,9 +7,6 @@ use crate::{
     task::{Task, TaskState},
 };
 
-/// Attempts of a task that may be lost with their infrastructure at no cost to `@retry`.
-const INFRASTRUCTURE_RETRIES: u32 = 3;
-
 const MILLIS_PER_MINUTE: i64 = 60_000;
 
 /// How many attempts a task may still have. Their numbers are limited to [`Attempt::LIMIT`] in
@@ -31,15 +28,15 @@ impl Budget {
         self.policy_attempt() < self.retry.user + self.retry.error
     }
 
-    /// How many more losses are free. Numbers are kept for the retries that the user asked for,
-    /// and one for the fallback of `@catch` as long as that is still to come.
-    fn losses_left(&self) -> u32 {
+    /// How many more losses are free, if `free` are in all. Numbers are kept for the retries that
+    /// the user asked for, and one for the fallback of `@catch` as long as that is still to come.
+    fn losses_left(&self, free: u32) -> u32 {
         let used = self.attempt.0 + 1;
         let user_left = self.retry.user.checked_sub(self.policy_attempt());
         let fallback = u32::from(self.retry.error > 0 && user_left.is_some());
         Attempt::LIMIT
             .saturating_sub(used + user_left.unwrap_or(0) + fallback)
-            .min(INFRASTRUCTURE_RETRIES.saturating_sub(self.lost))
+            .min(free.saturating_sub(self.lost))
     }
 }
 
@@ -82,15 +79,16 @@ impl Run {
         Err(failed)
     }
 
-    /// Decides about an attempt that was lost with its infrastructure. It is repeated at no cost to
-    /// `@retry`, at once; when too many were lost, it counts as a failure, as all do upstream.
+    /// Decides about an attempt that was lost. It is repeated at no cost to `@retry`, at once; when
+    /// too many were lost, it counts as a failure, as all do upstream.
     pub(crate) fn after_lost_attempt(
         &mut self,
         at: Timestamp,
         key: TaskKey,
+        free: u32,
         out: &mut Vec<Command>,
     ) -> Result<(), RunFailure> {
-        if self.budget(&self.tasks[key]).losses_left() == 0 {
+        if self.budget(&self.tasks[key]).losses_left(free) == 0 {
             return self.after_failed_attempt(at, key, FailureClass::User, out);
         }
         self.tasks[key].lost += 1;
@@ -150,6 +148,8 @@ impl Run {
 mod tests {
     use super::*;
 
+    const FREE: u32 = 3;
+
     fn losses_left(user: u32, error: u32, attempt: u32, lost: u32) -> u32 {
         let budget = Budget {
             retry: Retry {
@@ -160,7 +160,7 @@ mod tests {
             attempt: Attempt(attempt),
             lost,
         };
-        budget.losses_left()
+        budget.losses_left(FREE)
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl Run {
                 match outcome {
                     Outcome::Succeeded(transition) => self.on_task_finished(task, &transition),
                     Outcome::Failed(class) => self.after_failed_attempt(at, task, class, out),
-                    Outcome::Lost => self.after_lost_attempt(at, task, out),
+                    Outcome::Lost { free } => self.after_lost_attempt(at, task, free, out),
                 }
             }
             Event::LaunchRefused { task, .. } => {

@@ -53,7 +53,7 @@ impl TaskState {
     pub(crate) fn after(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Succeeded(_) => Self::Succeeded,
-            Outcome::Failed(_) | Outcome::Lost => Self::Failed,
+            Outcome::Failed(_) | Outcome::Lost { .. } => Self::Failed,
         }
     }
 }

@@ -20,7 +20,7 @@ WHY = "<why the job failed>"
 WORDS = re.compile(
     r"(\[<uuid>\] )?\s*(AWS Batch error:|.* This could be a transient error\. Use @retry to retry\."
     r"|Data store error:|No completed attempts of the task was found for task .*"
-    r"|The task failed with exit code -?\d+\.|The task was ended by signal \d+\.|The task reached its time limit\.)$"
+    r"|The task (failed with exit code|was ended by signal|reached its time limit|ran out of memory)\b.*)$"
 )
 AROUND = re.compile(r"(\[<uuid>\])?\s*$")
 TASK = re.compile(r"<(run|origin)>/(\w+/\d+)\b")

@@ -1,22 +1,25 @@
 //! What happened to an attempt: first what the datastore says, then what Batch says
 //! (docs/launch-protocol.md, "What happened to a task").
 
+use std::time::Duration;
+
 use anyhow::Context;
 use datastore::{
     AttemptRef, ObjectStore, PutMode, PutOptions, PutOutcome, TaskResult, task_result,
 };
 use model::{
     Transition,
-    batch::{EndKind, JobDetail, JobEnd, JobId, JobStatus},
+    batch::{JobDetail, JobId},
+    failure::{Class, Evidence, RetryAdvice},
     layout,
     spec::{self, Claim, LogSizes, Stopped, TaskOutcome},
 };
 use scheduler::{FailureClass, Outcome};
 use uuid::Uuid;
 
-use super::{Ended, Shared, submit::Recorded};
+use super::{Ended, Shared, request, submit::Recorded};
 
-/// How often a launch that never began is repeated for free.
+/// How often a launch that never began is repeated for free, at most.
 const MAX_FREE_LAUNCHES: u32 = 2;
 
 /// What is to be done about an attempt whose job ended.
@@ -25,8 +28,9 @@ pub(super) enum Verdict {
     Over(Ended),
     /// Another job of the same launch runs it.
     Elsewhere(JobId),
-    /// Nothing of it can ever start any more: the same attempt may be submitted again.
-    Again { why: String },
+    /// Nothing of it can ever start any more: the same attempt may be submitted again, after a
+    /// pause.
+    Again { why: String, pause: Duration },
     /// It has begun, and nobody says that it has ended.
     Unseen,
 }
@@ -71,12 +75,11 @@ pub(super) async fn judge(
     detail: Option<&JobDetail>,
 ) -> anyhow::Result<(Verdict, Option<LogSizes>)> {
     let terminal = detail.filter(|detail| detail.status.is_terminal());
-    let end = terminal.map_or(JobEnd::unseen(), JobEnd::of);
     if let Some(outcome) = outcome(shared, recorded).await? {
-        let verdict = judge_outcome(shared, recorded, &outcome, &end).await?;
+        let verdict = judge_outcome(shared, recorded, &outcome, terminal).await?;
         return Ok((verdict, outcome.logs));
     }
-    let verdict = judge_without_outcome(shared, recorded, job, (terminal, &end)).await?;
+    let verdict = judge_without_outcome(shared, recorded, job, terminal).await?;
     Ok((verdict, None))
 }
 
@@ -84,126 +87,117 @@ async fn judge_without_outcome(
     shared: &Shared,
     recorded: &Recorded,
     job: &JobId,
-    (terminal, end): (Option<&JobDetail>, &JobEnd),
+    terminal: Option<&JobDetail>,
 ) -> anyhow::Result<Verdict> {
     // The container may have been lost after its task had succeeded.
     if let TaskResult::Succeeded(transition) = result(shared, recorded).await? {
         return Ok(Verdict::Over(succeeded(transition)));
     }
-    match claim(shared, recorded).await? {
+    let claimed = match claim(shared, recorded).await? {
         Some(Claim::Claimed { job: holder, .. }) if holder != job.as_str() => {
-            Ok(Verdict::Elsewhere(JobId::new(holder)))
+            return Ok(Verdict::Elsewhere(JobId::new(holder)));
         }
         // Batch does not show the job, but silence never means dead.
         Some(Claim::Claimed { .. }) if terminal.is_none() && !*shared.cancelled.borrow() => {
-            Ok(Verdict::Unseen)
+            return Ok(Verdict::Unseen);
         }
-        Some(Claim::Claimed { .. }) => Ok(Verdict::Over(without_outcome(end))),
-        Some(Claim::Revoked { .. }) | None => Ok(never_began(recorded, terminal, end)),
-    }
+        Some(Claim::Claimed { .. }) => true,
+        Some(Claim::Revoked { .. }) | None => false,
+    };
+    let evidence = Evidence {
+        claimed,
+        ..evidence(shared, recorded, terminal)
+    };
+    Ok(failure(recorded, &evidence))
 }
 
 async fn judge_outcome(
     shared: &Shared,
     recorded: &Recorded,
     outcome: &TaskOutcome,
-    end: &JobEnd,
+    terminal: Option<&JobDetail>,
 ) -> anyhow::Result<Verdict> {
-    let (code, stopped) = match &outcome.ended {
-        spec::Ended::NotStarted { message, passing } => {
-            let why = format!("The task did not start: {message}");
-            return Ok(did_not_start(recorded, why, *passing, end));
+    if let spec::Ended::Exited { code: 0, stopped } = outcome.ended {
+        match result(shared, recorded).await? {
+            TaskResult::Succeeded(transition) => return Ok(Verdict::Over(succeeded(transition))),
+            unfinished if stopped.is_none() => {
+                return Ok(Verdict::Over(Ended {
+                    outcome: Outcome::Failed(FailureClass::User),
+                    explanation: format!("The task ended with exit code 0, but {unfinished}."),
+                }));
+            }
+            _ => {}
         }
-        spec::Ended::Exited { code, stopped } => (*code, *stopped),
-        spec::Ended::Signaled { signal, stopped } => (-*signal, *stopped),
-    };
-    if code == 0 {
-        return Ok(Verdict::Over(match result(shared, recorded).await? {
-            TaskResult::Succeeded(transition) => succeeded(transition),
-            unfinished => failed(format!(
-                "The task ended with exit code 0, but {unfinished}."
-            )),
-        }));
     }
-    let explanation = match (stopped, outcome.oom_kills) {
-        (Some(Stopped::TimeLimit), _) => "The task reached its time limit.".to_owned(),
-        (Some(Stopped::Terminated), _) => {
-            return Ok(Verdict::Over(ended_from_outside(end)));
-        }
-        (None, kills) if kills > 0 => format!(
-            "The task ran out of memory (the kernel killed {kills} of its processes; peak {} MiB). \
-             Ask for more with @resources(memory=…).",
-            outcome.usage.peak_memory >> 20
-        ),
-        (None, _) if code < 0 => format!("The task was ended by signal {}.", -code),
-        (None, _) => format!("The task failed with exit code {code}."),
+    let evidence = Evidence {
+        outcome: Some(outcome),
+        claimed: true,
+        ..evidence(shared, recorded, terminal)
     };
-    Ok(Verdict::Over(failed(explanation)))
+    Ok(failure(recorded, &evidence))
 }
 
-/// The container claimed the launch and gave up before user code: the attempt's number is free.
-fn did_not_start(recorded: &Recorded, why: String, passing: bool, end: &JobEnd) -> Verdict {
-    if end.is_cancelled() {
-        return Verdict::Over(ended_from_outside(end));
-    }
-    if (passing || end.is_host_lost()) && recorded.pending.number < MAX_FREE_LAUNCHES {
-        return Verdict::Again { why };
-    }
-    Verdict::Over(if end.is_host_lost() {
-        ended_from_outside(end)
-    } else {
-        failed(why)
-    })
-}
-
-/// The container began, and its end came from outside or could not be told by itself.
-fn ended_from_outside(end: &JobEnd) -> Ended {
-    let outcome = if end.is_host_lost() {
-        Outcome::Lost
-    } else if end.is_cancelled() {
-        Outcome::Failed(FailureClass::Cancelled)
-    } else {
-        Outcome::Failed(FailureClass::User)
-    };
-    Ended {
-        outcome,
-        explanation: end.explanation(),
+/// What is known without the datastore.
+fn evidence<'a>(shared: &Shared, recorded: &Recorded, job: Option<&'a JobDetail>) -> Evidence<'a> {
+    Evidence {
+        outcome: None,
+        job,
+        claimed: false,
+        ended_by_us: *shared.cancelled.borrow(),
+        memory: recorded.request.resources.memory.parse().ok(),
+        time_limit: request::time_limit(shared, &recorded.pending.launch).ok(),
     }
 }
 
-/// The container began and could not say how it ended.
-fn without_outcome(end: &JobEnd) -> Ended {
-    let mut ended = ended_from_outside(end);
-    if end.kind() == EndKind::Exit(0) {
-        "The container ended well without having said how its task ended, and the task left no \
-         complete result."
-            .clone_into(&mut ended.explanation);
-    }
-    ended
-}
-
-/// No container of this launch ran, and none ever will.
-fn never_began(recorded: &Recorded, terminal: Option<&JobDetail>, end: &JobEnd) -> Verdict {
-    let silent_success = terminal.is_some_and(|d| d.status == JobStatus::Succeeded);
-    let why = if silent_success {
-        "The job ended well without having run the task; does the image's entrypoint run the \
-         command that it is given?"
-            .to_owned()
-    } else {
-        end.explanation()
-    };
-    let forgotten = terminal.is_none();
-    let free = silent_success || forgotten || end.is_host_lost() || end.is_retryable();
-    if free && !end.is_cancelled() && recorded.pending.number < MAX_FREE_LAUNCHES {
-        return Verdict::Again { why };
-    }
-    Verdict::Over(Ended {
-        outcome: Outcome::Failed(if end.is_cancelled() {
-            FailureClass::Cancelled
-        } else {
-            FailureClass::User
+/// What is to be done about an attempt that did not succeed.
+fn failure(recorded: &Recorded, evidence: &Evidence<'_>) -> Verdict {
+    let class = evidence.class();
+    let explanation = evidence.explanation();
+    tracing::info!(
+        step = %recorded.pending.launch.path.step,
+        attempt = recorded.pending.launch.attempt.0,
+        %class,
+        "an attempt failed"
+    );
+    match next(class, evidence.has_begun(), recorded.pending.number) {
+        Next::Again { pause } => Verdict::Again {
+            why: explanation,
+            pause,
+        },
+        Next::Over(outcome) => Verdict::Over(Ended {
+            outcome,
+            explanation,
         }),
-        explanation: why,
+    }
+}
+
+/// What follows a failure.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// The same attempt, after a pause.
+    Again { pause: Duration },
+    /// The scheduler decides.
+    Over(Outcome),
+}
+
+/// What follows a failure of a launch that had been repeated `launches` times.
+fn next(class: Class, has_begun: bool, launches: u32) -> Next {
+    Next::Over(match class.advice() {
+        RetryAdvice::Free { times, pause }
+            if !has_begun && launches < times.min(MAX_FREE_LAUNCHES) =>
+        {
+            let pause = Duration::from_secs(pause.into());
+            return Next::Again { pause };
+        }
+        RetryAdvice::Free { times, .. } if has_begun || class == Class::HostLost => {
+            Outcome::Lost { free: times }
+        }
+        RetryAdvice::Never if class.is_cancelled() => Outcome::Failed(FailureClass::Cancelled),
+        // What would meet the same again is repeated where `@retry` says so, as upstream does it:
+        // `@catch` counts attempts.
+        RetryAdvice::Free { .. } | RetryAdvice::ByRetry | RetryAdvice::Never => {
+            Outcome::Failed(FailureClass::User)
+        }
     })
 }
 
@@ -211,13 +205,6 @@ fn succeeded(transition: Transition) -> Ended {
     Ended {
         outcome: Outcome::Succeeded(transition),
         explanation: String::new(),
-    }
-}
-
-fn failed(explanation: String) -> Ended {
-    Ended {
-        outcome: Outcome::Failed(FailureClass::User),
-        explanation,
     }
 }
 
@@ -273,4 +260,61 @@ async fn read_claim(shared: &Shared, key: &str) -> anyhow::Result<Option<Claim>>
     serde_json::from_slice(&object.body)
         .map(Some)
         .with_context(|| format!("the claim `{key}` is not what a bootstrap writes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::failure::{BootstrapFault, Outlook};
+
+    use super::*;
+
+    const USER: Next = Next::Over(Outcome::Failed(FailureClass::User));
+    const CANCELLED: Next = Next::Over(Outcome::Failed(FailureClass::Cancelled));
+
+    fn again(seconds: u64) -> Next {
+        Next::Again {
+            pause: Duration::from_secs(seconds),
+        }
+    }
+
+    fn lost(free: u32) -> Next {
+        Next::Over(Outcome::Lost { free })
+    }
+
+    #[test]
+    fn a_launch_that_never_began_is_repeated_under_its_number() {
+        let not_begun = |class, launches| next(class, false, launches);
+        let image = Class::Image(Outlook::Passing);
+        assert_eq!(not_begun(image, 0), again(30));
+        assert_eq!(not_begun(image, 1), again(30));
+        assert_eq!(not_begun(image, 2), USER);
+        let role = Class::Configuration(Outlook::Passing);
+        assert_eq!(not_begun(role, 0), again(60));
+        assert_eq!(not_begun(role, 1), USER);
+        assert_eq!(not_begun(Class::HostLost, 1), again(0));
+        assert_eq!(not_begun(Class::HostLost, 2), lost(3));
+        assert_eq!(not_begun(Class::Unknown, 0), again(0));
+        assert_eq!(not_begun(Class::Unknown, 1), USER);
+        let lasting = Class::Bootstrap(BootstrapFault::Early);
+        assert_eq!(not_begun(lasting, 0), USER);
+        assert_eq!(not_begun(Class::CancelledBySomebody, 0), CANCELLED);
+    }
+
+    #[test]
+    fn an_attempt_that_had_begun_is_lost_or_has_failed() {
+        for (class, follows) in [
+            (Class::UserError, USER),
+            (Class::OutOfMemory, USER),
+            (Class::Timeout, USER),
+            (Class::HostLost, lost(3)),
+            (Class::LauncherLost, lost(3)),
+            (Class::Interrupted, lost(2)),
+            (Class::Unknown, lost(1)),
+            (Class::Capacity(Outlook::Lasting), USER),
+            (Class::CancelledByUs, CANCELLED),
+            (Class::CancelledBySomebody, CANCELLED),
+        ] {
+            assert_eq!(next(class, true, 0), follows, "{class}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, rc::Rc, time::Duration};
 
 use datastore::{AttemptRef, StoreError};
 use model::{
-    batch::{JobDetail, JobId, JobStatus},
+    batch::{JobDetail, JobId, JobStatus, terminate_reason},
     spec::LogSizes,
 };
 use scheduler::{FailureClass, Outcome};
@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     CANCEL_GRACE, Ended, Launch, Shared, What,
     end::{self, News, Verdict},
-    submit::{Pending, Recorded},
+    submit::{Pending, Recorded, pause_unless_cancelled},
     tail::{self, More, Tail},
     watch::Seen,
 };
@@ -42,11 +42,6 @@ const TERMINATE_AGAIN: Duration = Duration::from_secs(10);
 
 /// The same after a call that failed.
 const TERMINATE_RETRY: Duration = Duration::from_secs(2);
-
-/// Why a job is terminated; Batch shows it as its status reason.
-const CANCEL_REASON: &str = "ferroflow: the run was cancelled";
-
-const TWIN_REASON: &str = "ferroflow: the task runs as another job";
 
 /// Follows a job to its end and tells what became of the attempt.
 pub(super) async fn follow(
@@ -94,13 +89,16 @@ pub(super) async fn follow(
                 let text = "AWS Batch does not show the job, which has begun: it is looked for on.";
                 say(&shared, &recorded, &job, text);
             }
-            Verdict::Again { why } => {
-                say(
-                    &shared,
-                    &recorded,
-                    &job,
-                    &format!("{why} Submitting it again."),
-                );
+            Verdict::Again { why, pause } => {
+                let when = match pause.as_secs() {
+                    0 => String::new(),
+                    seconds => format!(" in {seconds} s"),
+                };
+                let text = format!("{why} Submitting it again{when}.");
+                say(&shared, &recorded, &job, &text);
+                if !pause.is_zero() {
+                    pause_unless_cancelled(&shared, pause).await;
+                }
                 let number = recorded.pending.number + 1;
                 let launch = recorded.pending.launch;
                 // The submitter ends only with the engine.
@@ -123,7 +121,7 @@ pub(super) fn never_submitted(shared: &Shared, launch: &Launch) {
 /// A job that lost the claim would run no user code, but wait in the queue and start an instance for that. One try is enough.
 async fn end_twin(shared: &Shared, job: &JobId) {
     shared.client.may_terminate().await;
-    let call = Box::pin(shared.client.terminate_job(job, TWIN_REASON));
+    let call = Box::pin(shared.client.terminate_job(job, terminate_reason::TWIN));
     let ended = tokio::time::timeout(TERMINATE_PATIENCE, call).await;
     tracing::info!(%job, ?ended, "ended a job whose task runs as another");
 }
@@ -191,7 +189,11 @@ async fn terminate_when_cancelled(
             is_first
         });
         // Boxed: only jobs that are being ended need its kilobytes.
-        let call = Box::pin(shared.client.terminate_job(job, CANCEL_REASON));
+        let call = Box::pin(
+            shared
+                .client
+                .terminate_job(job, terminate_reason::CANCELLED),
+        );
         let failed = match tokio::time::timeout(TERMINATE_PATIENCE, call).await {
             Ok(done) => done.err().map(|error| error.to_string()),
             Err(_) => Some("AWS Batch does not answer".to_owned()),

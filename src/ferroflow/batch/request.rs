@@ -154,7 +154,8 @@ pub(super) fn spec(
     })
 }
 
-fn time_limit(
+/// How long a step may run, and who says so.
+pub(super) fn time_limit(
     shared: &Shared,
     launch: &Launch,
 ) -> Result<TimeLimit, model::batch::options::OptionError> {

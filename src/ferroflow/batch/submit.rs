@@ -314,7 +314,8 @@ async fn until_cancelled<T>(shared: &Shared, act: impl Future<Output = T>) -> Op
     }
 }
 
-async fn pause_unless_cancelled(shared: &Shared, pause: Duration) {
+/// Waits for about so long, and not at all once the run is cancelled.
+pub(super) async fn pause_unless_cancelled(shared: &Shared, pause: Duration) {
     let mut cancelled = shared.cancelled.clone();
     let over = cancelled.wait_for(|cancelled| *cancelled);
     let _ = tokio::time::timeout(jittered(pause), over).await;

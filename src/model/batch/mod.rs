@@ -1,6 +1,6 @@
 //! AWS Batch in Ferroflow's words: what upstream's `@batch` options ask for, job definitions, job
-//! requests, what DescribeJobs says of a job, and why a job ended. Nothing here names the SDK;
-//! `src/aws/batch` turns these into calls.
+//! requests, and what DescribeJobs says of a job. Nothing here names the SDK; `src/aws/batch`
+//! turns these into calls. Why a job failed: [`crate::failure`].
 
 pub mod definition;
 pub mod job;
@@ -9,8 +9,8 @@ pub mod job_name;
 pub mod options;
 pub mod overrides;
 mod python;
-pub mod reason;
 pub mod resources;
+pub mod terminate_reason;
 pub mod time_limit;
 
 pub use definition::{Entry, JobDefinition, Platform, Warning};
@@ -19,6 +19,5 @@ pub use job_detail::{JobDetail, JobId, JobStatus};
 pub use job_name::{JobNameParts, job_name};
 pub use options::{OptionError, Options};
 pub use overrides::{added_bytes, spec_variables};
-pub use reason::{EndKind, JobEnd};
 pub use resources::Resources;
 pub use time_limit::{TimeLimit, TooShort};

@@ -109,3 +109,33 @@ fn numbers_used_up_by_losses_fail_the_task() {
         "finish: Step *a* failed.",
     ]);
 }
+
+/// An interruption that nobody explains is free twice, an unknown end once: then it costs a retry,
+/// and without one the task has failed.
+#[test]
+fn how_many_losses_are_free_depends_on_the_loss() {
+    for free in [1, 2] {
+        let mut s = Scenario::new(LINEAR).retry("a", 1, 0).begin();
+        s.done("start").expect(&["launch start", "launch a"]);
+        for loss in 1..=free {
+            s.is_lost_at_most(free, "a")
+                .expect(&[&format!("launch a.{loss}")]);
+            assert!(s.is_free("a"));
+        }
+        s.is_lost_at_most(free, "a")
+            .expect(&[&format!("launch a.{}", free + 1)]);
+        assert!(!s.is_free("a"));
+        s.is_lost_at_most(free, "a")
+            .expect(&["halt Failed", "finish: Step *a* failed."]);
+    }
+}
+
+/// All losses of a task count together.
+#[test]
+fn an_unknown_end_after_a_lost_host_is_not_free() {
+    let mut s = Scenario::new(LINEAR).begin();
+    s.done("start").is_lost("a");
+    s.expect(&["launch start", "launch a", "launch a.1"]);
+    s.is_lost_at_most(1, "a")
+        .expect(&["halt Failed", "finish: Step *a* failed."]);
+}

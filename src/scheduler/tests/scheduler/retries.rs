@@ -168,7 +168,7 @@ fn a_stale_attempt_changes_nothing() {
     let task = s.key("a");
     for (attempt, outcome) in [
         (0, Outcome::Failed(FailureClass::User)),
-        (0, Outcome::Lost),
+        (0, Outcome::Lost { free: 3 }),
         (2, Outcome::Failed(FailureClass::NoRetry)),
     ] {
         let attempt = Attempt(attempt);

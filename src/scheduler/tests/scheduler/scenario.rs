@@ -97,7 +97,12 @@ impl Scenario {
     }
 
     pub(crate) fn is_lost(&mut self, task: &str) -> &mut Self {
-        self.ends(task, Outcome::Lost)
+        self.is_lost_at_most(3, task)
+    }
+
+    /// Lost in a way that is free as long as fewer than `free` attempts were lost.
+    pub(crate) fn is_lost_at_most(&mut self, free: u32, task: &str) -> &mut Self {
+        self.ends(task, Outcome::Lost { free })
     }
 
     pub(crate) fn ends(&mut self, task: &str, outcome: Outcome) -> &mut Self {

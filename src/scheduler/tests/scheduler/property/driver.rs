@@ -125,7 +125,7 @@ impl Driver {
             Fate::IsRefused => return Event::LaunchRefused { task, attempt },
             Fate::Exits202 => Outcome::Failed(FailureClass::NoRetry),
             Fate::Fails => Outcome::Failed(FailureClass::User),
-            Fate::IsLost => Outcome::Lost,
+            Fate::IsLost => Outcome::Lost { free: 3 },
             Fate::Succeeds => Outcome::Succeeded(self.transition(task)),
         };
         Event::TaskEnded {
@@ -236,7 +236,7 @@ impl Driver {
             events.push(Event::TaskEnded {
                 task,
                 attempt,
-                outcome: Outcome::Lost,
+                outcome: Outcome::Lost { free: 3 },
             });
         }
         let mut out = Vec::new();
