@@ -24,7 +24,7 @@ rows! {
     queue_is_not_there: on_stack;
     queue_is_disabled: on_stack;
     queue_may_not_be_described: on_stack;
-    compute_environment_is_disabled: on_stack;
+    compute_environment_is_disabled: |g| { on_stack(g); g.meanwhile(interrupt_when_the_job_waits); };
     share_means_nothing: on_stack;
     jobs_may_not_be_submitted: |g| { on_stack(g); g.replace("SmallFlow", "UnsubmittedFlow"); };
     memory_is_no_number: on_stack;
@@ -168,9 +168,15 @@ fn server(ground: &mut Ground, answer: &'static [u8]) {
 }
 
 fn interrupt_when_it_starts(_: &Ground, running: &Running) {
-    wait_for("the task to start", || {
-        running.output().contains("Task is starting.")
-    });
+    interrupt_after("Task is starting.", running);
+}
+
+fn interrupt_when_the_job_waits(_: &Ground, running: &Running) {
+    interrupt_after("(status RUNNABLE)", running);
+}
+
+fn interrupt_after(text: &str, running: &Running) {
+    wait_for(text, || running.output().contains(text));
     running.signal_group(Signal::SIGINT);
 }
 
