@@ -66,7 +66,10 @@ impl Story {
         let args = ["run", "--with", "batch", "--with", &vars];
         let args = [&args[..], &["--run-id-file", "run-id"], more].concat();
         let mut command = lab.command(Launcher::Ferroflow, &args);
-        command.envs(stack.environment());
+        // By this, the history tells the launcher from other programs of its kind.
+        command
+            .envs(stack.environment())
+            .env("AWS_SDK_UA_APP_ID", "launcher");
         lab.start(command).wait().exited(0).says("Done!");
         let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
         Self { lab, stack, run }
@@ -121,6 +124,8 @@ impl Run {
     fn with(rules: &[Value]) -> Self {
         let story = Story::of("once.py", &[], rules);
         story.kept_its_promises(&Expectations::default());
+        let submitted = story.history("job.submitted");
+        assert!(submitted.iter().all(|job| job["by"]["app"] == "launcher"));
         let Story { lab, stack, run } = &story;
         Self {
             launches: launches(lab, stack, &format!("OnceFlow/{run}/work")),
@@ -291,6 +296,19 @@ fn the_reply_to_a_claim_is_lost() {
     run.ran_each_task_once(&[("0.0", "claimed")]);
 }
 
+/// The checker finds what there is to be found, also in what a stack writes.
+#[test]
+fn a_store_without_conditions_is_found_out() {
+    let lax = json!({"operation": "PutObject", "subject": "/claim/work/", "times": 100, "fault": "ignore_conditions"});
+    let story = Story::of("once.py", &[], &[lax, job(json!("start_twice"))]);
+    let text = fs::read_to_string(story.path_of_history()).expect("a history");
+    let history = History::parse(&text).expect("lines of a history");
+    let findings = check(&history, &Expectations::default());
+    let promises: Vec<_> = findings.iter().map(|finding| finding.promise).collect();
+    assert!(promises.contains(&Promise::Objects), "{findings:#?}");
+    assert!(promises.contains(&Promise::OneProcess), "{findings:#?}");
+}
+
 /// Of everything something goes wrong, now and then. Which calls and starts are met is drawn from the seed, so a failure
 /// comes again as far as threads allow.
 #[test]
@@ -300,11 +318,13 @@ fn a_wide_run_outlives_a_bad_day() {
         |when: &str, status: u16, code: &str| json!({when: {"status": status, "code": code}});
     let throttle = refusal("refuse", 429, "TooManyRequestsException");
     let now_and_then = |operation: &str, probability: f64, fault: Value| json!({"operation": operation, "seed": SEED, "probability": probability, "fault": fault});
-    let mut rules = vec![
-        now_and_then("SubmitJob", 0.3, throttle.clone()),
-        now_and_then("DescribeJobs", 0.3, throttle),
-        now_and_then("SubmitJob", 0.05, json!("lose_reply")),
-    ];
+    let mut rules = vec![now_and_then("SubmitJob", 0.05, json!("lose_reply"))];
+    // Not for ever: each halves the rate of the launcher's calls, which takes minutes to come back.
+    for (operation, times) in [("SubmitJob", 30), ("DescribeJobs", 10)] {
+        let mut throttles = now_and_then(operation, 0.3, throttle.clone());
+        throttles["times"] = times.into();
+        rules.push(throttles);
+    }
     for operation in ["SubmitJob", "DescribeJobs", "ListJobs"] {
         let before = refusal("refuse", 500, "ServerException");
         let after = refusal("refuse_after_effect", 503, "ServiceUnavailable");

@@ -42,7 +42,7 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Record<'a> {
     pub(crate) line: &'a Line,
     pub(crate) by: &'a By,
-    pub(crate) record: LaunchRecord,
+    pub(crate) header: LaunchRecord,
 }
 
 /// User code: a container that holds its claim.
@@ -62,22 +62,22 @@ pub(crate) struct UserProcess<'a> {
 #[derive(Debug)]
 pub(crate) struct Outcome<'a> {
     pub(crate) line: &'a Line,
-    pub(crate) outcome: TaskOutcome,
+    pub(crate) body: TaskOutcome,
     /// The launch whose claim has the outcome's nonce.
     pub(crate) of: Option<ClaimPlace>,
 }
 
 impl Outcome<'_> {
     pub(crate) fn is_success(&self) -> bool {
-        matches!(self.outcome.ended, Ended::Exited { code: 0, .. })
+        matches!(self.body.ended, Ended::Exited { code: 0, .. })
     }
 
     /// Whether user code failed by itself.
     pub(crate) fn is_own_failure(&self) -> bool {
-        match self.outcome.ended {
+        match self.body.ended {
             Ended::NotStarted { .. } => false,
             Ended::Exited { code, stopped } => code != 0 && stopped.is_none(),
-            Ended::Signaled { stopped, .. } => stopped.is_none() && self.outcome.oom_kills == 0,
+            Ended::Signaled { stopped, .. } => stopped.is_none() && self.body.oom_kills == 0,
         }
     }
 }
@@ -226,10 +226,10 @@ impl<'a> Run<'a> {
         if record.seq != seq {
             return Err(format!("is the record {} of the chain", record.seq));
         }
-        let before = self.records.iter().find(|known| known.record.seq == seq);
+        let before = self.records.iter().find(|known| known.header.seq == seq);
         // Whoever does not know whether the first try has arrived may write the same again, where the store lets it.
         match before {
-            Some(before) if before.record != record => {
+            Some(before) if before.header != record => {
                 let line = before.line.number;
                 Err(format!(
                     "was written before, with other words, in line {line}"
@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
                 self.records.push(Record {
                     line,
                     by: &object.by,
-                    record,
+                    header: record,
                 });
                 Ok(())
             }
@@ -291,7 +291,11 @@ impl<'a> Run<'a> {
             user.has_not_started |= matches!(outcome.ended, Ended::NotStarted { .. });
         }
         let is_told_by_nobody = of.is_none();
-        self.outcomes.push(Outcome { line, outcome, of });
+        self.outcomes.push(Outcome {
+            line,
+            body: outcome,
+            of,
+        });
         if is_told_by_nobody {
             return Err("tells the end of what nobody has claimed".to_owned());
         }
@@ -306,7 +310,7 @@ impl<'a> Run<'a> {
     /// All attempts that were recorded, in the order of the chain.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&Record<'a>, &Submission, &Member)> {
         self.records.iter().flat_map(|record| {
-            let submissions = record.record.submissions.iter();
+            let submissions = record.header.submissions.iter();
             submissions.flat_map(move |submission| {
                 submission
                     .members
@@ -318,7 +322,7 @@ impl<'a> Run<'a> {
 
     pub(crate) fn names(&self) -> impl Iterator<Item = (&Record<'a>, &str)> {
         self.records.iter().flat_map(|record| {
-            let submissions = record.record.submissions.iter();
+            let submissions = record.header.submissions.iter();
             submissions.map(move |submission| (record, submission.job_name.as_str()))
         })
     }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) fn check(picture: &Picture<'_>, _: &Expectations) -> Vec<Finding> {
-    let mut findings: Vec<_> = picture.runs.iter().flat_map(|(_, run)| gaps(run)).collect();
+    let mut findings: Vec<_> = picture.runs.values().flat_map(gaps).collect();
     let mut recorded: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for run in picture.runs.values() {
         for (record, name) in run.names() {
@@ -56,11 +56,11 @@ fn finding(text: String, lines: Vec<usize>) -> Finding {
 
 fn gaps(run: &Run<'_>) -> Vec<Finding> {
     let in_order = run.records.iter().zip(0_u64..);
-    let strangers = in_order.filter(|(record, seq)| record.record.seq != *seq);
+    let strangers = in_order.filter(|(record, seq)| record.header.seq != *seq);
     let first = strangers.map(|(record, seq)| {
         let text = format!(
             "the record {} of the chain comes where {seq} should be",
-            record.record.seq
+            record.header.seq
         );
         finding(text, vec![record.line.number])
     });

@@ -25,13 +25,13 @@ fn records(run: &Run<'_>) -> Vec<Finding> {
     let mut holders: Vec<&str> = Vec::new();
     let mut findings = Vec::new();
     for record in &run.records {
-        let holder = record.record.holder.as_str();
+        let holder = record.header.holder.as_str();
         match holders.iter().position(|known| *known == holder) {
             Some(place) if place + 1 < holders.len() => findings.push(Finding {
                 promise: Promise::Fence,
                 text: format!(
                     "the launcher {holder} wrote the record {} after a takeover",
-                    record.record.seq
+                    record.header.seq
                 ),
                 lines: vec![record.line.number],
             }),
@@ -46,7 +46,7 @@ fn calls(picture: &Picture<'_>, run: &Run<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for pair in run.records.windows(2) {
         let [before, after] = pair else { continue };
-        if before.record.holder == after.record.holder || before.by.is_same_program(after.by) {
+        if before.header.holder == after.header.holder || before.by.is_same_program(after.by) {
             continue;
         }
         let Some(met) = meets(picture.lines, before.by, after.line) else {
@@ -67,7 +67,7 @@ fn calls(picture: &Picture<'_>, run: &Run<'_>) -> Vec<Finding> {
                 promise: Promise::Fence,
                 text: format!(
                     "the launcher {} went on calling AWS Batch after it had met the record {} of another",
-                    before.record.holder, after.record.seq
+                    before.header.holder, after.header.seq
                 ),
                 lines: [vec![after.line.number, met.number], late].concat(),
             });

@@ -22,14 +22,14 @@ pub(crate) struct Story {
 pub(crate) struct Launch {
     pub(crate) task: u32,
     pub(crate) attempt: u32,
-    pub(crate) launch: u32,
+    pub(crate) number: u32,
 }
 
-pub(crate) const fn launch(task: u32, attempt: u32, launch: u32) -> Launch {
+pub(crate) const fn launch(task: u32, attempt: u32, number: u32) -> Launch {
     Launch {
         task,
         attempt,
-        launch,
+        number,
     }
 }
 
@@ -38,9 +38,9 @@ impl Launch {
         let Self {
             task,
             attempt,
-            launch,
+            number,
         } = self;
-        format!("{FOLDER}/claim/work/{task}/{attempt}.{launch}")
+        format!("{FOLDER}/claim/work/{task}/{attempt}.{number}")
     }
 }
 
@@ -140,7 +140,7 @@ impl Story {
             .map(|(index, job)| {
                 json!({"job_name": job.name, "queue": "q", "definition": "d:1", "members": [{
                     "key": 1, "task": format!("17/work/{}", job.of.task), "attempt": job.of.attempt,
-                    "launch": job.of.launch, "index": index, "offset": 0, "length": 1, "sha256": "00",
+                    "launch": job.of.number, "index": index, "offset": 0, "length": 1, "sha256": "00",
                 }]})
             })
             .collect();
@@ -194,7 +194,7 @@ impl Story {
     pub(crate) fn outcome(&mut self, job: &Job, start: &str, ended: Value) -> usize {
         let usage = json!({"peak_memory": 0, "cpu_seconds": 0.0, "claimed_at": 1, "started_at": 1, "ended_at": 1});
         let head = json!({
-            "version": 1, "attempt": job.of.attempt, "launch": job.of.launch, "nonce": nonce(job, start), "job": job.id,
+            "version": 1, "attempt": job.of.attempt, "launch": job.of.number, "nonce": nonce(job, start), "job": job.id,
             "ended": ended, "oom_kills": 0, "usage": usage, "data_json_sha256": null,
         });
         let key = format!("{FOLDER}/outcome/{:08}/{}", job.seq, job.of.task);

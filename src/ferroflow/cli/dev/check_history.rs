@@ -1,15 +1,26 @@
 //! `ferroflow dev check-history`: holds a history against what a launch promises (docs/faults.md).
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
-use checker::{Expectations, History, LeaseTimes};
+use checker::{Expectations, Finding, History, LeaseTimes, Promise};
+use localstack::Folder;
 
 use super::folder::Dir;
 use crate::cli::say;
 
 const HINT: &str =
     "hint: it is history.jsonl in the folder of a stack; name that folder by --dir, or the file";
+
+/// For the last jobs of a stack to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -32,11 +43,47 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let file = match &args.file {
-        Some(file) => file.clone(),
-        None => args.dir.folder()?.history(),
+    let expectations = Expectations {
+        max_workers: args.max_workers,
+        failures: args.failures.into_iter().collect(),
+        zombie: args.zombie,
+        lease: LeaseTimes {
+            lapse: args.lapse,
+            ..LeaseTimes::default()
+        },
+        ..Expectations::default()
     };
-    let text = match fs::read_to_string(&file) {
+    let (history, findings) = match &args.file {
+        Some(file) => checked(file, &expectations)?,
+        None => of_stack(&args.dir.folder()?, &expectations)?,
+    };
+    for finding in &findings {
+        say::line(format_args!("{finding}"))?;
+    }
+    if findings.is_empty() {
+        let summary = history.summary();
+        say::line(format_args!("every promise was kept: {summary}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// The history of a stack. While it is up, the last jobs may still be ending: a launcher need not wait until AWS Batch knows
+/// of a success.
+fn of_stack(folder: &Folder, expectations: &Expectations) -> Result<(History, Vec<Finding>)> {
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let (history, findings) = checked(&folder.history(), expectations)?;
+        let is_open = findings.iter().any(|f| f.promise == Promise::Terminal);
+        if !is_open || folder.server()?.is_none() || Instant::now() > limit {
+            return Ok((history, findings));
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn checked(file: &Path, expectations: &Expectations) -> Result<(History, Vec<Finding>)> {
+    let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => bail!(
             "cannot read the history `{}`: {error}\n{HINT}",
@@ -50,28 +97,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
             file.display()
         ),
     };
-    let expectations = Expectations {
-        max_workers: args.max_workers,
-        failures: args.failures.into_iter().collect(),
-        zombie: args.zombie,
-        lease: LeaseTimes {
-            lapse: args.lapse,
-            ..LeaseTimes::default()
-        },
-        ..Expectations::default()
-    };
-    let findings = checker::check(&history, &expectations);
-    for finding in &findings {
-        say::line(format_args!("{finding}"))?;
-    }
-    if findings.is_empty() {
-        say::line(format_args!(
-            "every promise was kept: {}",
-            history.summary()
-        ))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    Ok(ExitCode::FAILURE)
+    let findings = checker::check(&history, expectations);
+    Ok((history, findings))
 }
 
 fn failures(text: &str) -> Result<(String, usize), String> {
