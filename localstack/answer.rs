@@ -14,7 +14,7 @@ use s3s::Body;
 use serde_json::json;
 
 use crate::{
-    Context,
+    Caller, Context,
     batch::Batch,
     call::{Call, LostReply, Service},
     container_agent,
@@ -106,12 +106,16 @@ impl Services {
             "sts" => Protocol::Query,
             other => return Ok(no_such_service(other, protocol_of(&parts))),
         };
-        let (secret, job_id) = match self.keys.secret(&claim) {
-            Ok(found) => found,
+        let began = self.context.clock.now_ms();
+        let mut by = Caller::of(&parts.headers);
+        let secret = match self.keys.secret(&claim, &mut by) {
+            Ok(secret) => secret,
             Err(error) => return Ok(denied(protocol, &error)),
         };
         if protocol == Protocol::Xml {
-            let response = self.s3.call(Request::from_parts(parts, body)).await;
+            let mut request = Request::from_parts(parts, body);
+            request.extensions_mut().insert(by);
+            let response = self.s3.call(request).await;
             return match response.extensions().get::<LoseReply>() {
                 Some(_) => Err(LostReply),
                 None => Ok(response),
@@ -134,7 +138,7 @@ impl Services {
                 &self.context,
                 &self.keys,
                 &form,
-                job_id.as_deref(),
+                by.job.as_deref(),
             ));
         }
         match self.named(protocol, &parts, body) {
@@ -143,7 +147,8 @@ impl Services {
                     service,
                     operation,
                     body,
-                    job_id,
+                    by,
+                    began,
                 };
                 call.make(Arc::clone(&self.context)).await
             }

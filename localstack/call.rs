@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderValue, Response, header};
+use jiff::Timestamp;
 use s3s::Body;
 use serde_json::{Value, json};
 
 use crate::{
-    Context, Reply,
-    batch::Batch,
-    faults::Fault,
+    Caller, Context, Reply,
+    batch::{Asked, Batch},
+    faults::{Event, Fault},
     logs::Logs,
     wire::{Failure, Protocol},
 };
@@ -41,9 +42,9 @@ impl Service {
         }
     }
 
-    async fn carry_out(&self, operation: &str, body: &[u8]) -> Reply {
+    async fn carry_out(&self, operation: &str, body: &[u8], asked: Asked) -> Reply {
         match self {
-            Self::Batch(batch) => batch.call(operation, body).await,
+            Self::Batch(batch) => batch.call_by(operation, body, asked).await,
             Self::Logs(logs) => logs.call(operation, body).await,
         }
     }
@@ -55,8 +56,16 @@ pub(crate) struct Call {
     pub(crate) service: Service,
     pub(crate) operation: String,
     pub(crate) body: Vec<u8>,
-    /// The job that calls, or nothing for the user.
-    pub(crate) job_id: Option<String>,
+    pub(crate) by: Caller,
+    /// When it came in.
+    pub(crate) began: i64,
+}
+
+/// How a call went.
+struct Made {
+    /// `ok`, or AWS's name of an error. What a fault makes of the answer is not in it.
+    outcome: String,
+    answer: Result<Response<Body>, LostReply>,
 }
 
 impl Call {
@@ -73,49 +82,87 @@ impl Call {
 
     async fn carry_out(self, context: Arc<Context>) -> Result<Response<Body>, LostReply> {
         let subject = subject(&self.body);
-        let fault = context.faults.of_call(&self.operation, &subject, None);
-        let protocol = self.service.protocol();
-        let refusal = |status, code: &str| {
-            let message = "refused, as a fault rule wants it";
-            Failure::new(status, code, message)
-        };
-        let (outcome, reply) = if let Some(Fault::Refuse { status, code }) = &fault {
-            (code.clone(), Ok(protocol.failure(&refusal(*status, code))))
-        } else {
-            if let Some(Fault::Delay(duration)) = fault {
-                context.clock.sleep(duration).await;
-            }
-            let reply = self.service.carry_out(&self.operation, &self.body).await;
-            let outcome = match &reply {
-                Ok(_) => "ok".to_owned(),
-                Err(error) => error.code.to_owned(),
-            };
-            let reply = match &fault {
-                Some(Fault::RefuseAfterEffect { status, code }) => {
-                    Ok(protocol.failure(&refusal(*status, code)))
-                }
-                Some(Fault::LoseReply) => Err(LostReply),
-                _ => Ok(protocol.reply(reply)),
-            };
-            (outcome, reply)
-        };
+        let fired = context.fire(Event {
+            operation: &self.operation,
+            subject: &subject,
+            index: None,
+            by: Some(&self.by),
+        });
+        let fault = fired.as_ref().map(|fired| &fired.fault);
+        let Made { outcome, answer } = self.under(&context, fault).await;
         let mut detail = json!({
             "service": self.service.name(),
             "operation": self.operation,
             "subject": subject,
             "outcome": outcome,
-            "status": reply.as_ref().map_or(0, |reply| reply.status().as_u16()),
+            "status": answer.as_ref().map_or(0, |answer| answer.status().as_u16()),
+            "began": self.began,
+            "by": self.by,
         });
-        if let Some(job_id) = self.job_id {
-            detail["by"] = job_id.into();
+        if let Some(fired) = fired {
+            detail["fault"] = json!(fired.fault);
+            detail["rule"] = fired.rule.into();
         }
-        if let Some(fault) = fault {
-            detail["fault"] = format!("{fault:?}").into();
+        context.record("call", detail);
+        answer
+    }
+
+    /// Carries the call out as far as the fault lets it.
+    async fn under(&self, context: &Context, fault: Option<&Fault>) -> Made {
+        let protocol = self.service.protocol();
+        let refusal = |status: &u16, code: &str| {
+            let message = "refused, as a fault rule wants it";
+            Ok(protocol.failure(&Failure::new(*status, code, message)))
+        };
+        match fault {
+            Some(Fault::Refuse { status, code }) => {
+                return Made {
+                    outcome: code.clone(),
+                    answer: refusal(status, code),
+                };
+            }
+            Some(Fault::HangUp) => {
+                return Made {
+                    outcome: "none".to_owned(),
+                    answer: Err(LostReply),
+                };
+            }
+            Some(Fault::Delay(duration)) => context.clock.sleep(*duration).await,
+            _ => {}
         }
-        context
-            .history
-            .record(context.clock.now_ms(), "call", detail);
-        reply
+        let asked = Asked {
+            by: self.by.clone(),
+            fault: fault.cloned(),
+        };
+        let reply = self
+            .service
+            .carry_out(&self.operation, &self.body, asked)
+            .await;
+        let outcome = match &reply {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => error.code.to_owned(),
+        };
+        let answer = match fault {
+            Some(Fault::RefuseAfterEffect { status, code }) => refusal(status, code),
+            Some(Fault::LoseReply) => Err(LostReply),
+            Some(Fault::SkewDate(seconds)) => {
+                let mut answer = protocol.reply(reply);
+                skew_date(context, &mut answer, *seconds);
+                Ok(answer)
+            }
+            _ => Ok(protocol.reply(reply)),
+        };
+        Made { outcome, answer }
+    }
+}
+
+/// Dates an answer so many seconds off.
+pub(crate) fn skew_date(context: &Context, answer: &mut Response<Body>, seconds: i64) {
+    let now = context.clock.now_ms() / 1000;
+    let date = Timestamp::from_second(now.saturating_add(seconds)).ok();
+    let date = date.map(|date| date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
+        answer.headers_mut().insert(header::DATE, date);
     }
 }
 

@@ -2,7 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::{Clock, faults::Faults, history::History};
+use serde_json::{Value, json};
+
+use crate::{
+    Clock,
+    faults::{Event, Faults, Fired},
+    history::History,
+};
 
 /// The stack that a service belongs to. Services keep it in an `Arc`.
 #[derive(Debug)]
@@ -28,6 +34,26 @@ pub struct Context {
 }
 
 impl Context {
+    /// Writes down that something has happened.
+    pub(crate) fn record(&self, kind: &str, detail: Value) {
+        self.history.record(self.clock.now_ms(), kind, detail);
+    }
+
+    /// Says what goes wrong with a call or the start of a job, and writes that down.
+    pub(crate) fn fire(&self, event: Event<'_>) -> Option<Fired> {
+        let fired = self.faults.fire(event)?;
+        let detail = json!({
+            "rule": fired.rule,
+            "nth": fired.nth,
+            "fault": fired.fault,
+            "operation": event.operation,
+            "subject": event.subject,
+            "index": event.index,
+        });
+        self.record("fault", detail);
+        Some(fired)
+    }
+
     /// An ARN in this stack's account and region, e.g. `arn("batch", "job-queue/default")`.
     pub fn arn(&self, service: &str, resource: &str) -> String {
         format!(

@@ -19,6 +19,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::{
+    Caller,
     batch::JobCredentials,
     sigv4::{Claim, SignatureError},
 };
@@ -74,11 +75,13 @@ pub(crate) struct Keys {
     own: KeyPair,
     endpoint: String,
     account: String,
+    /// By task, each a start of a job.
     jobs: RwLock<HashMap<String, Arc<JobKey>>>,
 }
 
 /// What a job has.
 struct JobKey {
+    task: String,
     job_id: String,
     /// In the paths of its credentials and its metadata.
     id: String,
@@ -108,11 +111,13 @@ impl Keys {
         }
     }
 
-    /// The secret that a request must be signed with, and whose it is: a job's id, or nothing for the user.
-    pub(crate) fn secret(&self, claim: &Claim) -> Result<(String, Option<String>), SignatureError> {
+    /// The secret that a request must be signed with. Whose it is, is added to what is known of the caller: the user, or
+    /// a job.
+    pub(crate) fn secret(&self, claim: &Claim, by: &mut Caller) -> Result<String, SignatureError> {
+        by.key = Some(claim.access_key_id.clone());
         if claim.access_key_id == self.own.access_key_id {
             return match claim.session_token {
-                None => Ok((self.own.secret_access_key.clone(), None)),
+                None => Ok(self.own.secret_access_key.clone()),
                 Some(_) => Err(SignatureError::UnknownKey),
             };
         }
@@ -120,7 +125,9 @@ impl Keys {
         let job = job.ok_or(SignatureError::UnknownKey)?;
         match &claim.session_token {
             Some(token) if same(token, &job.session_token) => {
-                Ok((job.pair.secret_access_key.clone(), Some(job.job_id.clone())))
+                by.job = Some(job.job_id.clone());
+                by.task = Some(job.task.clone());
+                Ok(job.pair.secret_access_key.clone())
             }
             _ => Err(SignatureError::UnknownKey),
         }
@@ -174,10 +181,11 @@ impl Keys {
 }
 
 impl JobCredentials for Keys {
-    fn issue(&self, job_id: &str, role_arn: Option<&str>) -> Vec<(String, String)> {
+    fn issue(&self, task: &str, job_id: &str, role_arn: Option<&str>) -> Vec<(String, String)> {
         let new = || {
             let instance_role = || format!("arn:aws:iam::{}:{INSTANCE_ROLE}", self.account);
             Arc::new(JobKey {
+                task: task.to_owned(),
                 job_id: job_id.to_owned(),
                 id: secret(),
                 authorization: secret(),
@@ -187,7 +195,7 @@ impl JobCredentials for Keys {
             })
         };
         let mut jobs = self.jobs.write().unwrap_or_else(PoisonError::into_inner);
-        let job = jobs.entry(job_id.to_owned()).or_insert_with(new);
+        let job = jobs.entry(task.to_owned()).or_insert_with(new);
         let url = |path: &str| format!("{}{path}{}", self.endpoint, job.id);
         [
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url(CREDENTIALS_PATH)),
@@ -201,9 +209,9 @@ impl JobCredentials for Keys {
         .to_vec()
     }
 
-    fn revoke(&self, job_id: &str) {
+    fn revoke(&self, task: &str) {
         let mut jobs = self.jobs.write().unwrap_or_else(PoisonError::into_inner);
-        jobs.remove(job_id);
+        jobs.remove(task);
     }
 }
 
@@ -239,8 +247,8 @@ mod tests {
             "http://127.0.0.1:1",
             "000000000000",
         );
-        let variables = keys.issue("j", Some("arn:aws:iam::000000000000:role/x"));
-        assert_eq!(keys.issue("j", None), variables);
+        let variables = keys.issue("t", "j", Some("arn:aws:iam::000000000000:role/x"));
+        assert_eq!(keys.issue("t", "j", None), variables);
         let url = variable(&variables, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
         let id = url.rsplit('/').next().unwrap().to_owned();
         let token = variable(&variables, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
@@ -250,7 +258,7 @@ mod tests {
         assert_eq!(answer["RoleArn"], "arn:aws:iam::000000000000:role/x");
         assert_eq!(answer["Expiration"], "1970-01-01T01:00:00Z");
         assert_eq!(keys.job_of(&id).as_deref(), Some("j"));
-        keys.revoke("j");
+        keys.revoke("t");
         assert!(keys.credentials(&id, &token, 0).is_none());
         assert_eq!(keys.job_of(&id), None);
     }

@@ -7,6 +7,7 @@
 mod answer;
 pub mod batch;
 mod call;
+mod caller;
 mod clock;
 mod container_agent;
 mod context;
@@ -26,6 +27,7 @@ mod sts;
 mod wire;
 
 pub use answer::STATUS_PATH;
+pub use caller::Caller;
 pub use clock::Clock;
 pub use context::Context;
 pub use credentials::KeyPair;

@@ -2,6 +2,7 @@
 
 use std::{future::Future, io, path::PathBuf, sync::Arc};
 
+use serde_json::json;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -73,6 +74,7 @@ impl Stack {
         let mut description = Description::new(port, last.map(|last| last.created));
         description.python.clone_from(&options.python);
         let history = folder.history();
+        let rules = options.rules.len();
         let context = Arc::new(Context {
             folder: folder.state(),
             endpoint: description.endpoint.clone(),
@@ -84,6 +86,9 @@ impl Stack {
             python: options.python,
             strict: options.strict,
         });
+        let detail =
+            json!({"version": description.version, "speed": options.speed, "rules": rules});
+        context.record("stack.started", detail);
         let services = services(&folder, context, port)?;
         folder.describe(&description)?;
         Ok(Self {

@@ -93,6 +93,20 @@ const COMMANDS: &[(&str, &[(&str, By)])] = &[
     ),
     ("docs/configuration.md", &[("ferroflow doctor", By::Us)]),
     (
+        "docs/faults.md",
+        &[
+            (
+                r#"echo '[{"operation": "StartJob", "seed": 7, "probability": 0.2, "at_most_per_subject": 3, "fault": {"lose_host": 1}}]' > spot.json"#,
+                By::Us,
+            ),
+            ("ferroflow dev up --dir spot --faults spot.json", By::Us),
+            (r#"eval "$(ferroflow dev env --dir spot)""#, By::Us),
+            ("ferroflow flow.py run --with batch", By::Us),
+            ("ferroflow dev check-history --dir spot", By::Us),
+            ("ferroflow dev down --dir spot", By::Us),
+        ],
+    ),
+    (
         "docs/installation.md",
         &[(
             "python3 packaging/build_wheels.py dist",
@@ -206,7 +220,7 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        self.run("ferroflow dev down");
+        self.run("ferroflow dev down; ferroflow dev down --dir spot");
     }
 }
 

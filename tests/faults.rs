@@ -4,13 +4,14 @@
 
 mod harness;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
+use checker::{Expectations, Finding, History, Promise, check};
 use harness::{
     lab::{Lab, Launcher},
     python,
     stack::Stack,
-    tests_folder,
+    tests_folder, wait_for,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,9 +47,73 @@ impl Task {
     }
 }
 
+/// A flow with a foreach `work`, on a stack where things go wrong.
+struct Story {
+    lab: Lab,
+    stack: Stack,
+    run: String,
+}
+
+impl Story {
+    /// Panics unless the run ends well, and keeps what launches promise.
+    fn of(flow: &str, more: &[&str], rules: &[Value]) -> Self {
+        let lab = Lab::new(flow);
+        let file = lab.path().join("faults.json");
+        fs::write(&file, json!(rules).to_string()).expect("the rules are written");
+        let stack = Stack::start(&["--faults", file.to_str().expect("a path that is text")]);
+        let vars = json!({"TEST_SHARED": lab.path().join("shared")});
+        let vars = format!("environment:vars={vars}");
+        let args = ["run", "--with", "batch", "--with", &vars];
+        let args = [&args[..], &["--run-id-file", "run-id"], more].concat();
+        let mut command = lab.command(Launcher::Ferroflow, &args);
+        // By this, the history tells the launcher from other programs of its kind.
+        command
+            .envs(stack.environment())
+            .env("AWS_SDK_UA_APP_ID", "launcher");
+        lab.start(command).wait().exited(0).says("Done!");
+        let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
+        Self { lab, stack, run }
+    }
+
+    /// The attempts in which a task's code has begun, by its index.
+    fn begun(&self, index: usize) -> String {
+        let marks = self.lab.shared(&format!("begun-{index}"));
+        fs::read_to_string(marks).expect("the task has begun")
+    }
+
+    /// Panics unless the history has nothing against the run. A launcher need not wait until Batch knows of a success:
+    /// the last jobs end a little later.
+    fn kept_its_promises(&self, expectations: &Expectations) {
+        let mut findings = Vec::new();
+        let check = |findings: &mut Vec<Finding>| {
+            let text = fs::read_to_string(self.path_of_history()).expect("a history");
+            let history = History::parse(&text).expect("lines of a history");
+            *findings = check(&history, expectations);
+            findings.iter().all(|f| f.promise != Promise::Terminal)
+        };
+        wait_for("all jobs to end", || check(&mut findings));
+        let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+
+    fn path_of_history(&self) -> PathBuf {
+        self.stack.folder().join("history.jsonl")
+    }
+
+    /// What the stack's history says of a kind.
+    fn history(&self, kind: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path_of_history()).expect("the stack keeps a history");
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
+            .filter(|line| line["kind"] == kind)
+            .map(|mut line| line["detail"].take())
+            .collect()
+    }
+}
+
 /// A run of `once.py` on a stack where something goes wrong once.
 struct Run {
-    stack: Stack,
+    story: Story,
     launches: Launches,
     /// By index: the attempts in which the task's code has begun.
     begun: [String; 2],
@@ -57,27 +122,15 @@ struct Run {
 impl Run {
     /// Panics unless the run ends well.
     fn with(rules: &[Value]) -> Self {
-        let lab = Lab::new("once.py");
-        let file = lab.path().join("faults.json");
-        fs::write(&file, json!(rules).to_string()).expect("the rules are written");
-        let stack = Stack::start(&["--faults", file.to_str().expect("a path that is text")]);
-        let vars = json!({"TEST_SHARED": lab.path().join("shared")});
-        let vars = format!("environment:vars={vars}");
-        let args = ["run", "--with", "batch", "--with", &vars];
-        let args = [&args[..], &["--run-id-file", "run-id"]].concat();
-        let mut command = lab.command(Launcher::Ferroflow, &args);
-        command.envs(stack.environment());
-        lab.start(command).wait().exited(0).says("Done!");
-        let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
-        let begun = |index| {
-            let marks = lab.shared(&format!("begun-{index}"));
-            fs::read_to_string(marks).expect("the task has begun")
-        };
-        let begun = [begun(0), begun(1)];
+        let story = Story::of("once.py", &[], rules);
+        story.kept_its_promises(&Expectations::default());
+        let submitted = story.history("job.submitted");
+        assert!(submitted.iter().all(|job| job["by"]["app"] == "launcher"));
+        let Story { lab, stack, run } = &story;
         Self {
-            launches: launches(&lab, &stack, &format!("OnceFlow/{run}/work")),
-            stack,
-            begun,
+            launches: launches(lab, stack, &format!("OnceFlow/{run}/work")),
+            begun: [story.begun(0), story.begun(1)],
+            story,
         }
     }
 
@@ -97,17 +150,6 @@ impl Run {
         );
     }
 
-    /// What the stack's history says of a kind, as far as it concerns the jobs of the foreach.
-    fn history(&self, kind: &str) -> Vec<Value> {
-        let path = self.stack.folder().join("history.jsonl");
-        let text = fs::read_to_string(path).expect("the stack keeps a history");
-        text.lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
-            .filter(|line| line["kind"] == kind)
-            .map(|mut line| line["detail"].take())
-            .collect()
-    }
-
     /// The ends of the foreach's jobs.
     fn ends(&self) -> Vec<Value> {
         let of_work = |end: &Value| {
@@ -115,19 +157,19 @@ impl Run {
                 .as_str()
                 .is_some_and(|n| n.contains("-work-"))
         };
-        let ends = self.history("job.ended");
+        let ends = self.story.history("job.ended");
         ends.into_iter().filter(of_work).collect()
     }
 
     /// How often the processes of a job were started.
     fn starts(&self, job: &Value) -> usize {
-        let starts = self.history("process.started");
+        let starts = self.story.history("process.started");
         starts.iter().filter(|start| start["jobId"] == *job).count()
     }
 
     /// The SubmitJob calls of the foreach, and how many of them the rules have touched.
     fn submissions(&self) -> (usize, usize) {
-        let mut calls = self.history("call");
+        let mut calls = self.story.history("call");
         calls.retain(|call| {
             let subject = call["subject"].as_str().unwrap_or_default();
             call["operation"] == "SubmitJob" && subject.contains("-work-")
@@ -244,7 +286,7 @@ fn a_job_is_called_a_success_and_did_not_run() {
 fn the_reply_to_a_claim_is_lost() {
     let rule = json!({"operation": "PutObject", "subject": "/claim/work/", "fault": "lose_reply"});
     let run = Run::with(&[rule]);
-    let claims = run.history("s3.call").into_iter().filter(|call| {
+    let claims = run.story.history("s3.call").into_iter().filter(|call| {
         let key = call["key"].as_str().unwrap_or_default();
         call["operation"] == "PutObject" && key.contains("/claim/work/")
     });
@@ -252,4 +294,62 @@ fn the_reply_to_a_claim_is_lost() {
     let refused = claims.filter(|call| call["status"] == 412).count();
     assert_eq!(refused, 1);
     run.ran_each_task_once(&[("0.0", "claimed")]);
+}
+
+/// The checker finds what there is to be found, also in what a stack writes.
+#[test]
+fn a_store_without_conditions_is_found_out() {
+    let lax = json!({"operation": "PutObject", "subject": "/claim/work/", "times": 100, "fault": "ignore_conditions"});
+    let story = Story::of("once.py", &[], &[lax, job(json!("start_twice"))]);
+    let text = fs::read_to_string(story.path_of_history()).expect("a history");
+    let history = History::parse(&text).expect("lines of a history");
+    let findings = check(&history, &Expectations::default());
+    let promises: Vec<_> = findings.iter().map(|finding| finding.promise).collect();
+    assert!(promises.contains(&Promise::Objects), "{findings:#?}");
+    assert!(promises.contains(&Promise::OneProcess), "{findings:#?}");
+}
+
+/// Of everything something goes wrong, now and then. Which calls and starts are met is drawn from the seed, so a failure
+/// comes again as far as threads allow.
+#[test]
+fn a_wide_run_outlives_a_bad_day() {
+    const SEED: u64 = 20_261_126;
+    let refusal =
+        |when: &str, status: u16, code: &str| json!({when: {"status": status, "code": code}});
+    let throttle = refusal("refuse", 429, "TooManyRequestsException");
+    let now_and_then = |operation: &str, probability: f64, fault: Value| json!({"operation": operation, "seed": SEED, "probability": probability, "fault": fault});
+    let mut rules = vec![now_and_then("SubmitJob", 0.05, json!("lose_reply"))];
+    // Not for ever: each halves the rate of the launcher's calls, which takes minutes to come back.
+    for (operation, times) in [("SubmitJob", 30), ("DescribeJobs", 10)] {
+        let mut throttles = now_and_then(operation, 0.3, throttle.clone());
+        throttles["times"] = times.into();
+        rules.push(throttles);
+    }
+    for operation in ["SubmitJob", "DescribeJobs", "ListJobs"] {
+        let before = refusal("refuse", 500, "ServerException");
+        let after = refusal("refuse_after_effect", 503, "ServiceUnavailable");
+        rules.push(now_and_then(operation, 0.1, before));
+        rules.push(now_and_then(operation, 0.1, after));
+    }
+    let mut reclaim = now_and_then("StartJob", 0.2, json!({"lose_host": 1.0}));
+    reclaim["at_most_per_subject"] = 3.into();
+    rules.push(reclaim);
+    let story = Story::of("dozen.py", &["--max-workers", "6"], &rules);
+    let met = story.history("fault");
+    assert!(met.len() >= 10, "too little went wrong: {met:#?}");
+    let workers = Expectations {
+        max_workers: Some(6),
+        ..Expectations::default()
+    };
+    story.kept_its_promises(&workers);
+    for index in 0..12 {
+        let mut begun: Vec<_> = story.begun(index).lines().map(str::to_owned).collect();
+        let all = begun.len();
+        begun.dedup();
+        assert_eq!(
+            begun.len(),
+            all,
+            "an attempt of {index} has begun twice: {begun:?}"
+        );
+    }
 }

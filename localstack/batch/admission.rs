@@ -1,6 +1,8 @@
 //! Which job is placed next. Queues are first in, first out: a head that finds no room holds up its queue, and those of
 //! lower priority with which it shares hosts (user guide, "Job queue parameters"; the first-in, first-out default).
 
+use std::collections::BTreeSet;
+
 use super::{
     job::{JobKey, Needs, Phase, Text},
     state::State,
@@ -45,10 +47,15 @@ enum Room {
 }
 
 impl State {
-    /// The next decision, if there is any. Made again and again until there is none.
-    pub(super) fn next_decision(&mut self, machine: Machine) -> Option<Decision> {
+    /// The next decision, if there is any. Made again and again until there is none. Queues that are `closed` are passed by.
+    pub(super) fn next_decision(
+        &mut self,
+        machine: Machine,
+        closed: &BTreeSet<String>,
+    ) -> Option<Decision> {
         let mut order: Vec<(i64, JobKey, String)> = Vec::new();
-        let names: Vec<String> = self.queues.keys().cloned().collect();
+        let names = self.queues.keys().filter(|name| !closed.contains(*name));
+        let names: Vec<String> = names.cloned().collect();
         for name in names {
             if let Some(head) = self.head(&name) {
                 let priority = self.queues.get(&name).map_or(0, |queue| queue.priority);

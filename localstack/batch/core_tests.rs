@@ -110,7 +110,7 @@ impl World {
         while let Some(submission) = self.state.fresh.front().copied() {
             self.handle(Event::Considered { submission });
         }
-        while let Some(decision) = self.state.next_decision(Self::machine()) {
+        while let Some(decision) = self.state.next_decision(Self::machine(), &BTreeSet::new()) {
             match decision {
                 Decision::Block { key, reason } => self.handle(Event::Blocked { key, reason }),
                 Decision::Place {
@@ -371,7 +371,7 @@ proptest! {
             let entry: Entry = serde_json::from_str(line).unwrap();
             replayed.handle(entry.at, entry.event, &mut Vec::new());
         }
-        prop_assert_eq!(replayed.next_decision(World::machine()), None);
+        prop_assert_eq!(replayed.next_decision(World::machine(), &BTreeSet::new()), None);
         let value = |state: &State| serde_json::to_value(state).unwrap();
         prop_assert_eq!(value(&replayed), value(&world.state));
     }

@@ -37,7 +37,7 @@ impl Shared {
             _ => {}
         }
         let mut resources = resources.cloned().unwrap_or_default();
-        check_resources(&Request(resources.clone()))?;
+        check_resources(&Request::from(resources.clone()))?;
         let is_fargate = resources
             .get("type")
             .and_then(Value::as_str)
@@ -100,7 +100,7 @@ pub(super) fn check_resources(resources: &Request) -> Result<(), ApiError> {
     if kind.starts_with("FARGATE")
         && let Some(name) = ec2_only.iter().find(|name| {
             resources
-                .0
+                .members
                 .get(**name)
                 .is_some_and(|value| !value.is_null())
         })

@@ -5,14 +5,14 @@ use serde_json::{Map, Value, json};
 use super::{
     container,
     job::{Attempt, Body, DependencyKind, Job, JobKey, JobStatus, Phase, StopKind, Submission},
+    outcome::task_id,
     request::{Request, text_of},
     resource::{JobDefinition, Platform},
-    run::task_id,
     service::Shared,
     state::State,
     substitution::command_of,
 };
-use crate::{ApiError, Reply, logs::stream_name};
+use crate::{ApiError, Reply, faults::Fault, logs::stream_name};
 
 /// API reference, DescribeJobs.
 const MAX_JOBS: usize = 100;
@@ -49,11 +49,24 @@ impl Shared {
             )));
         }
         let core = self.core();
-        let state = &core.state;
+        let state = core.told(&self.context, request);
         let keys = ids
             .iter()
             .filter_map(|id| state.key(id.strip_prefix(&self.job_arn("")).unwrap_or(id)));
-        let jobs: Vec<Value> = keys.filter_map(|key| self.job_detail(state, key)).collect();
+        let describe = |key: JobKey| {
+            let mut detail = self.job_detail(state, key)?;
+            if let Some(Fault::StaleSummary(lag)) = request.fault
+                && key.index.is_none()
+                && let Some(submission) = state.submission(key.submission)
+                && let Some(size) = submission.spec.size
+            {
+                let old = core.ago(&self.context, lag).submission(key.submission);
+                let none = || summary_of(size, &[0; 7], submission.whole().created_at);
+                detail["arrayProperties"] = old.and_then(status_summary).unwrap_or_else(none);
+            }
+            Some(detail)
+        };
+        let jobs: Vec<Value> = keys.filter_map(describe).collect();
         Ok(json!({"jobs": jobs}))
     }
 
@@ -151,26 +164,41 @@ impl Shared {
             (Body::Array { .. }, Some(index)) => {
                 set("arrayProperties", json!({"index": index}));
             }
-            (
-                Body::Array {
-                    counts, updated_at, ..
-                },
-                None,
-            ) => {
-                let summary = JobStatus::ALL
-                    .iter()
-                    .zip(counts)
-                    .map(|(status, count)| (status.as_str().to_owned(), (*count).into()));
-                let summary: Map<String, Value> = summary.collect();
-                set(
-                    "arrayProperties",
-                    json!({"size": submission.spec.size, "statusSummary": summary, "statusSummaryLastUpdatedAt": updated_at}),
-                );
+            (_, None) => {
+                if let Some(summary) = status_summary(submission) {
+                    set("arrayProperties", summary);
+                }
             }
             _ => {}
         }
         all
     }
+}
+
+/// Of an array, how many of its children are in each status.
+fn status_summary(submission: &Submission) -> Option<Value> {
+    match (&submission.body, submission.spec.size) {
+        (
+            Body::Array {
+                counts, updated_at, ..
+            },
+            Some(size),
+        ) => Some(summary_of(size, counts, *updated_at)),
+        _ => None,
+    }
+}
+
+fn summary_of(size: u32, counts: &[u32; 7], updated_at: i64) -> Value {
+    let counts = JobStatus::ALL
+        .iter()
+        .zip(counts)
+        .map(|(status, count)| (status.as_str().to_owned(), (*count).into()));
+    let counts: Map<String, Value> = counts.collect();
+    json!({
+        "size": size,
+        "statusSummary": counts,
+        "statusSummaryLastUpdatedAt": updated_at,
+    })
 }
 
 pub(super) fn platform_name(platform: Platform) -> &'static str {

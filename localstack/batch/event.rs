@@ -85,6 +85,10 @@ pub(super) enum Event {
     Expired {
         before: i64,
     },
+    /// This one is forgotten, as a fault wants it.
+    Forgotten {
+        submission: u64,
+    },
 }
 
 /// A process, told apart from a later one with the same number.

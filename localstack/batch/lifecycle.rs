@@ -52,6 +52,10 @@ impl State {
                 self.queues.remove(&name);
             }
             Event::Expired { before } => self.expire(before),
+            Event::Forgotten { submission } => {
+                self.finished.retain(|(_, number)| *number != submission);
+                self.forget(submission);
+            }
             other => self.resource(other),
         }
     }
@@ -382,9 +386,13 @@ impl State {
             && at < before
         {
             self.finished.pop_front();
-            if let Some(submission) = self.submissions.remove(&number) {
-                self.by_id.remove(&submission.spec.id);
-            }
+            self.forget(number);
+        }
+    }
+
+    fn forget(&mut self, number: u64) {
+        if let Some(submission) = self.submissions.remove(&number) {
+            self.by_id.remove(&submission.spec.id);
         }
     }
 

@@ -34,10 +34,10 @@ impl Shared {
         let (size, start) = request.page(if filtered { MAX_FILTERED } else { MAX_LISTED })?;
         let given = ["jobQueue", "arrayJobId", "multiNodeJobId"].map(|name| request.text(name));
         let core = self.core();
-        let state = &core.state;
+        let state = core.told(&self.context, request);
         let (jobs, next) = match given {
             [Some(queue), None, None] => {
-                let Some(queue) = self.queue(state, queue) else {
+                let Some(queue) = self.queue(&core.state, queue) else {
                     return Err(ApiError::client(format!("JobQueue {queue} not found.")));
                 };
                 self.of_queue(state, &queue.name, &which, size, start)

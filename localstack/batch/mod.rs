@@ -23,13 +23,17 @@ mod lifecycle;
 mod list_jobs;
 mod names;
 mod operation;
+mod outcome;
+mod past;
 mod process;
+mod recover;
 mod register_job_definition;
 mod request;
 mod resource;
 mod resource_events;
 mod retry;
 mod run;
+mod schedule;
 mod scheduling_policies;
 mod service;
 mod shapes;
@@ -43,13 +47,16 @@ mod update_job_queue;
 
 use std::fmt::Debug;
 
+pub(crate) use operation::has_operation;
+pub use request::Asked;
 pub use service::Batch;
 
 /// What the ECS agent does for a task: hands it credentials and metadata. The server implements it.
 pub trait JobCredentials: Send + Sync + Debug {
     /// Variables by which a job finds its credentials and its metadata: `AWS_CONTAINER_CREDENTIALS_FULL_URI`,
     /// `AWS_CONTAINER_AUTHORIZATION_TOKEN`, `ECS_CONTAINER_METADATA_URI_V4`. They hold until `revoke`.
-    fn issue(&self, job_id: &str, role_arn: Option<&str>) -> Vec<(String, String)>;
-    /// Ends what `issue` began.
-    fn revoke(&self, job_id: &str);
+    /// `task` names one start of the job.
+    fn issue(&self, task: &str, job_id: &str, role_arn: Option<&str>) -> Vec<(String, String)>;
+    /// Ends what `issue` began, if it began anything.
+    fn revoke(&self, task: &str);
 }

@@ -1,9 +1,9 @@
 //! Paths of the REST-JSON protocol.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Batch, request::Request, service::Shared};
-use crate::{ApiError, Reply};
+use crate::{ApiError, Reply, faults::Fault};
 
 /// Operations whose path is their name in lower case below `/v1/` (service model batch/2016-08-10).
 const POSTED: [&str; 24] = [
@@ -36,6 +36,11 @@ const POSTED: [&str; 24] = [
 /// Operations of `/v1/tags/{arn}`.
 const TAGS: [&str; 3] = ["ListTagsForResource", "TagResource", "UntagResource"];
 
+/// Whether there is such an operation, in AWS's spelling.
+pub(crate) fn has_operation(name: &str) -> bool {
+    POSTED.contains(&name) || TAGS.contains(&name)
+}
+
 impl Batch {
     /// The operation of a request line. For tags, which have their ARN in the path, the body comes from
     /// [`Batch::tag_body`].
@@ -55,7 +60,7 @@ impl Batch {
 
     /// Refuses operations that there are not.
     pub(super) fn check_known(operation: &str) -> Result<(), ApiError> {
-        if POSTED.contains(&operation) || TAGS.contains(&operation) {
+        if has_operation(operation) {
             return Ok(());
         }
         Err(unknown(operation))
@@ -85,6 +90,9 @@ impl Batch {
 impl Shared {
     /// Carries out an operation. `length` is that of the request, in bytes.
     pub(super) fn call(&self, operation: &str, request: &Request, length: usize) -> Reply {
+        if request.fault == Some(Fault::NoEffect) {
+            return Ok(as_if_done(operation, request));
+        }
         match operation {
             "SubmitJob" => self.submit_job(request, length),
             "DescribeJobs" => self.describe_jobs(request),
@@ -115,6 +123,16 @@ impl Shared {
             "UntagResource" => self.untag_resource(request),
             _ => Err(unknown(operation)),
         }
+    }
+}
+
+/// The answer of an operation that ends jobs, where a fault keeps it from doing so.
+fn as_if_done(operation: &str, request: &Request) -> Value {
+    match operation {
+        "TerminateJobs" | "CancelJobs" => {
+            json!({"successful": request.texts("jobs"), "errors": []})
+        }
+        _ => json!({}),
     }
 }
 

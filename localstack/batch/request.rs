@@ -4,15 +4,37 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::ApiError;
+use crate::{ApiError, Caller, faults::Fault};
 
-/// The members of a request.
-#[derive(Debug)]
-pub(super) struct Request(pub(super) Map<String, Value>);
+/// What belongs to a call beside its body.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Who asks.
+    pub by: Caller,
+    /// What is to go wrong with it, as far as it is the service that does that.
+    pub fault: Option<Fault>,
+}
+
+/// A request.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    pub(super) members: Map<String, Value>,
+    pub(super) by: Caller,
+    pub(super) fault: Option<Fault>,
+}
+
+impl From<Map<String, Value>> for Request {
+    fn from(members: Map<String, Value>) -> Self {
+        Self {
+            members,
+            ..Self::default()
+        }
+    }
+}
 
 impl Request {
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_str()
+        self.members.get(name)?.as_str()
     }
 
     /// A required text: its presence was checked with the shape.
@@ -21,19 +43,19 @@ impl Request {
     }
 
     pub(super) fn integer(&self, name: &str) -> Option<i64> {
-        self.0.get(name)?.as_i64()
+        self.members.get(name)?.as_i64()
     }
 
     pub(super) fn boolean(&self, name: &str) -> Option<bool> {
-        self.0.get(name)?.as_bool()
+        self.members.get(name)?.as_bool()
     }
 
     pub(super) fn object(&self, name: &str) -> Option<&Map<String, Value>> {
-        self.0.get(name)?.as_object()
+        self.members.get(name)?.as_object()
     }
 
     pub(super) fn list(&self, name: &str) -> &[Value] {
-        let list = self.0.get(name).and_then(Value::as_array);
+        let list = self.members.get(name).and_then(Value::as_array);
         list.map_or(&[], Vec::as_slice)
     }
 
@@ -49,7 +71,7 @@ impl Request {
     /// These members, if they are there.
     pub(super) fn given(&self, names: &[&str]) -> Map<String, Value> {
         let given = names.iter().filter_map(|name| {
-            let value = self.0.get(*name).filter(|value| !value.is_null())?;
+            let value = self.members.get(*name).filter(|value| !value.is_null())?;
             Some(((*name).to_owned(), value.clone()))
         });
         given.collect()

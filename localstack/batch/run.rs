@@ -7,12 +7,12 @@ use std::{
 };
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::{
     event::Outcome,
     job::{JobKey, Needs},
+    outcome::{exited, failed, not_started, outcome, stopped, task_id},
     process::{self, Ended, Job, Killed, StartError},
     resource::{ComputeEnvironment, Platform},
     service::{Control, Shared},
@@ -27,13 +27,6 @@ use crate::{
 
 /// Between SIGTERM and SIGKILL (ECS, `ECS_CONTAINER_STOP_TIMEOUT`).
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-const ESSENTIAL_EXITED: &str = "Essential container in task exited";
-const TIMED_OUT: &str = "Job attempt duration exceeded timeout";
-const FAILED_TO_START: &str = "Task failed to start";
-const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
-const OUT_OF_MEMORY_FARGATE: &str = "OutOfMemoryError: container killed due to memory usage";
-/// Longest `container.reason` (API reference, ContainerDetail).
-const REASON_LENGTH: usize = 255;
 
 /// All that an attempt needs to know.
 #[derive(Debug)]
@@ -52,10 +45,17 @@ pub(super) struct Order {
     pub(super) queue: String,
     pub(super) compute_environment: String,
     pub(super) log_stream: String,
+    /// What is to go wrong.
+    pub(super) fault: Option<Fault>,
 }
 
 impl Order {
-    pub(super) fn new(context: &Context, state: &State, key: JobKey) -> Option<Self> {
+    pub(super) fn new(
+        context: &Context,
+        state: &State,
+        key: JobKey,
+        fault: Option<Fault>,
+    ) -> Option<Self> {
         let submission = state.submission(key.submission)?;
         let definition = state.definition_of(submission)?;
         let compute_environment = state.placed.get(&key)?.environment.clone();
@@ -69,11 +69,12 @@ impl Order {
         let platform = environments
             .get(&compute_environment)
             .map(ComputeEnvironment::platform);
-        let timeout = submission
-            .spec
-            .timeout_seconds
-            .map(u64::from)
-            .map(Duration::from_secs);
+        let late = match &fault {
+            Some(Fault::LateTimeout(late)) => *late,
+            _ => Duration::ZERO,
+        };
+        let timeout = submission.spec.timeout_seconds.map(u64::from);
+        let timeout = timeout.map(|seconds| Duration::from_secs(seconds) + late);
         Some(Self {
             key,
             attempt,
@@ -89,52 +90,85 @@ impl Order {
             log_stream: stream_name(&definition.name, &task_id(&job_id, attempt)),
             job_name: submission.spec.name.clone(),
             job_id,
+            fault,
         })
     }
-}
 
-/// The id of the ECS task of an attempt.
-pub(super) fn task_id(job_id: &str, attempt: u32) -> String {
-    let digest = Sha256::digest(format!("{job_id} {attempt}"));
-    hex::encode(&digest[..16])
-}
-
-/// What an attempt says whose host is gone.
-pub(super) fn host_lost(job_id: &str, attempt: u32) -> Outcome {
-    let instance = &task_id(job_id, attempt)[..16];
-    Outcome {
-        succeeded: false,
-        exit_code: None,
-        status_reason: format!("Host EC2 (instance i-0{instance}) terminated.").into(),
-        reason: None,
-        retryable: true,
+    /// A name for one start of the attempt, of which a fault can make two: that of its ECS task.
+    fn task(&self, start: Start) -> String {
+        let id = task_id(&self.job_id, self.attempt);
+        format!("{id}{}", start.suffix())
     }
+
+    /// When a fault intervenes, in real time from the start of the process, and how long the process then has to end by
+    /// itself.
+    fn intervention(&self, context: &Context) -> Option<(Duration, Duration)> {
+        let (after, grace) = match self.fault.as_ref()? {
+            Fault::LoseHost(after)
+            | Fault::OutOfMemory(after)
+            | Fault::FailWhileAlive { after, .. } => (after, Duration::ZERO),
+            Fault::DrainHost { after, grace } => (after, *grace),
+            Fault::ReclaimFargate(after) | Fault::Interrupt(after) => (after, STOP_TIMEOUT),
+            _ => return None,
+        };
+        Some((context.clock.real(*after), context.clock.real(grace)))
+    }
+}
+
+/// Which start of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    First,
+    /// At the same time.
+    Second,
+}
+
+impl Start {
+    /// Tells the two apart in names.
+    pub(super) fn suffix(self) -> &'static str {
+        match self {
+            Self::First => "",
+            Self::Second => "-again",
+        }
+    }
+}
+
+/// Why a process was not left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    Exited,
+    /// Somebody asked for it.
+    Stopped,
+    TimedOut,
+    StackEnds,
+    Fault,
 }
 
 /// Runs an attempt.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     order: Order,
-    mut stopped: watch::Receiver<Control>,
+    mut stop: watch::Receiver<Control>,
 ) -> Outcome {
-    let faults = &shared.context.faults;
-    let fault = faults.of_call("StartJob", &order.job_name, order.key.index);
-    match &fault {
+    match &order.fault {
         Some(Fault::SucceedWithoutRunning) => {
             shared.running(order.key, order.attempt, None);
-            return exited(&order, 0, false);
+            return exited(&order, 0, Killed::No);
         }
         Some(Fault::FailToStart {
             status_reason,
             reason,
         }) => {
             return Outcome {
-                succeeded: false,
-                exit_code: None,
-                status_reason: status_reason.clone().into(),
                 reason: reason.clone().map(Into::into),
-                retryable: true,
+                ..failed(status_reason, None)
             };
+        }
+        Some(Fault::Delay(duration)) => {
+            tokio::select! {
+                () = shared.context.clock.sleep(*duration) => {}
+                _ = asked(&mut stop) => {}
+            }
         }
         _ => {}
     }
@@ -142,16 +176,15 @@ pub(super) async fn run(
     let writer = match StreamWriter::create(&shared.context.folder, &order.log_stream) {
         Ok(writer) => writer,
         Err(error) => {
-            return not_started(format!(
+            return not_started(&format!(
                 "ResourceInitializationError: failed to initialize logging driver: {error}"
             ));
         }
     };
-    let variables = shared
-        .credentials
-        .issue(&order.job_id, order.role.as_deref());
-    let outcome = run_process(shared, &order, fault, variables, &writer, &mut stopped).await;
-    shared.credentials.revoke(&order.job_id);
+    let outcome = run_process(shared, &order, &writer, &mut stop).await;
+    for start in [Start::First, Start::Second] {
+        shared.credentials.revoke(&order.task(start));
+    }
     outcome
 }
 
@@ -170,114 +203,131 @@ fn tell_of_image(shared: &Shared, image: &str) {
 async fn run_process(
     shared: &Arc<Shared>,
     order: &Order,
-    fault: Option<Fault>,
-    credentials: Vec<(String, String)>,
     writer: &StreamWriter,
-    stopped: &mut watch::Receiver<Control>,
+    stop: &mut watch::Receiver<Control>,
 ) -> Outcome {
-    if *stopped.borrow() != Control::Run {
-        return stop_outcome(shared, order, None);
+    if *stop.borrow() != Control::Run {
+        return stopped(shared, order, None);
     }
-    let start =
-        |name: &'static str| process::start(shared, order, &credentials, name, writer.clone());
-    let mut first = match start("").await {
+    let first = match start(shared, order, Start::First, writer).await {
         Ok(job) => job,
-        Err(StartError::Command(reason)) => return not_started(reason),
+        Err(StartError::Command(reason)) => return not_started(&reason),
         Err(StartError::Machine(error)) => {
-            return not_started(format!("CannotCreateContainerError: {error}"));
+            return not_started(&format!("CannotCreateContainerError: {error}"));
         }
     };
-    let mut second = match &fault {
-        Some(Fault::StartTwice) => start("-again").await.ok(),
-        _ => None,
-    };
-    shared.running(order.key, order.attempt, Some(first.process));
-    for process in [Some(&first), second.as_ref()].into_iter().flatten() {
-        let pid = process.process.pid;
-        let detail = json!({"jobId": order.job_id, "attempt": order.attempt, "pid": pid, "command": order.command});
+    let process = first.process;
+    let mut processes = vec![(Start::First, first)];
+    if order.fault == Some(Fault::StartTwice)
+        && let Ok(second) = start(shared, order, Start::Second, writer).await
+    {
+        processes.push((Start::Second, second));
+    }
+    shared.running(order.key, order.attempt, Some(process));
+    for (start, job) in &processes {
+        let detail = json!({
+            "jobId": order.job_id,
+            "jobName": order.job_name,
+            "attempt": order.attempt,
+            "task": order.task(*start),
+            "pid": job.process.pid,
+            "command": order.command,
+        });
         shared.record("process.started", detail);
     }
-    let lost_after = match &fault {
-        Some(Fault::LoseHost(after)) => Some(shared.context.clock.real(*after)),
-        _ => None,
-    };
-    let cause = wait(
-        shared,
-        order,
-        &mut first,
-        second.as_mut(),
-        lost_after,
-        stopped,
-    )
-    .await;
-    let mut ended = end(shared, order, first).await;
-    if let Some(second) = second {
-        // Either process can have done the work; the job succeeded if one of them did.
-        let other = end(shared, order, second).await;
-        if other.code == 0 {
-            ended = other;
-        }
+    let mut cause = wait(shared, order, &mut processes, stop).await;
+    if cause == Cause::Fault && matches!(order.fault, Some(Fault::FailWhileAlive { .. })) {
+        let ended = Ended {
+            code: 0,
+            killed: Killed::No,
+        };
+        let called = outcome(shared, order, cause, ended);
+        shared.ended(order.key, order.attempt, called);
+        cause = live_on(&mut processes, stop).await;
     }
-    outcome(shared, order, cause, ended, fault)
+    let ended = end(shared, order, processes).await;
+    outcome(shared, order, cause, ended)
 }
 
-async fn end(shared: &Shared, order: &Order, job: Job) -> Ended {
-    let pid = job.process.pid;
-    let ended = job.end().await;
-    let detail = json!({"jobId": order.job_id, "attempt": order.attempt, "pid": pid, "exitCode": ended.code});
-    shared.record("process.ended", detail);
-    ended
+async fn start(
+    shared: &Arc<Shared>,
+    order: &Order,
+    start: Start,
+    writer: &StreamWriter,
+) -> Result<Job, StartError> {
+    let task = order.task(start);
+    let role = order.role.as_deref();
+    let variables = shared.credentials.issue(&task, &order.job_id, role);
+    process::start(shared, order, &variables, start, writer.clone()).await
 }
 
-/// Why a process was not left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Exited,
-    Stopped,
-    TimedOut,
-    HostLost,
+/// Ends what is left. Either process can have done the work; the job succeeded if one of them did.
+async fn end(shared: &Shared, order: &Order, processes: Vec<(Start, Job)>) -> Ended {
+    let mut ends = Vec::new();
+    for (start, job) in processes {
+        let pid = job.process.pid;
+        let ended = job.end().await;
+        let detail = json!({
+            "jobId": order.job_id,
+            "attempt": order.attempt,
+            "task": order.task(start),
+            "pid": pid,
+            "exitCode": ended.code,
+        });
+        shared.record("process.ended", detail);
+        ends.push(ended);
+    }
+    let well = ends.iter().find(|ended| ended.code == 0);
+    let first = well.or(ends.first()).copied();
+    first.expect("an attempt that is ended has been started")
 }
 
+/// Waits for the end of all, or for what brings it about.
 async fn wait(
     shared: &Arc<Shared>,
     order: &Order,
-    first: &mut Job,
-    mut second: Option<&mut Job>,
-    lost_after: Option<Duration>,
-    stopped: &mut watch::Receiver<Control>,
+    processes: &mut [(Start, Job)],
+    stop: &mut watch::Receiver<Control>,
 ) -> Cause {
+    let intervention = order.intervention(&shared.context);
     let timeout = after(order.timeout);
-    let lost = after(lost_after);
-    tokio::pin!(timeout, lost);
-    let both = async {
-        first.exited().await;
-        if let Some(second) = &mut second {
-            second.exited().await;
-        }
-    };
+    let fault = after(intervention.map(|(after, _)| after));
+    tokio::pin!(timeout, fault);
     let cause = tokio::select! {
-        () = both => return Cause::Exited,
-        cause = asked(stopped) => cause,
+        () = all_exited(processes) => return Cause::Exited,
+        cause = asked(stop) => cause,
         () = &mut timeout => Cause::TimedOut,
-        () = &mut lost => Cause::HostLost,
+        () = &mut fault => Cause::Fault,
     };
-    if cause == Cause::HostLost {
+    let grace = match (cause, intervention) {
+        (Cause::Fault, Some((_, grace))) => grace,
+        (Cause::StackEnds, _) => Duration::ZERO,
+        _ => shared.context.clock.real(STOP_TIMEOUT),
+    };
+    if grace.is_zero() {
         return cause;
     }
-    first.terminate();
-    if let Some(second) = &mut second {
-        second.terminate();
+    for (_, job) in &*processes {
+        job.terminate();
     }
-    let grace = shared.context.clock.real(STOP_TIMEOUT);
-    let both = async {
-        first.exited().await;
-        if let Some(second) = &mut second {
-            second.exited().await;
-        }
-    };
     // Who does not end is ended by `Job::end`.
-    let _ = tokio::time::timeout(grace, both).await;
+    let _ = tokio::time::timeout(grace, all_exited(processes)).await;
     cause
+}
+
+/// The job was called a failure; until its process ends by itself, or the stack does.
+async fn live_on(processes: &mut [(Start, Job)], stop: &mut watch::Receiver<Control>) -> Cause {
+    let killed = stop.wait_for(|control| *control == Control::Kill);
+    tokio::select! {
+        () = all_exited(processes) => Cause::Exited,
+        _ = killed => Cause::StackEnds,
+    }
+}
+
+async fn all_exited(processes: &mut [(Start, Job)]) {
+    for (_, job) in processes {
+        job.exited().await;
+    }
 }
 
 async fn after(time: Option<Duration>) {
@@ -287,80 +337,14 @@ async fn after(time: Option<Duration>) {
     }
 }
 
-async fn asked(stopped: &mut watch::Receiver<Control>) -> Cause {
-    match stopped
+async fn asked(stop: &mut watch::Receiver<Control>) -> Cause {
+    match stop
         .wait_for(|control| *control != Control::Run)
         .await
         .map(|control| *control)
     {
-        Ok(Control::Kill) => Cause::HostLost,
+        Ok(Control::Kill) => Cause::StackEnds,
         Ok(_) => Cause::Stopped,
         Err(_) => std::future::pending().await,
-    }
-}
-
-fn outcome(
-    shared: &Shared,
-    order: &Order,
-    cause: Cause,
-    ended: Ended,
-    fault: Option<Fault>,
-) -> Outcome {
-    match (cause, fault) {
-        (Cause::HostLost, _) => host_lost(&order.job_id, order.attempt),
-        (Cause::Stopped, _) => stop_outcome(shared, order, Some(ended.code)),
-        (Cause::TimedOut, _) => Outcome {
-            succeeded: false,
-            exit_code: Some(ended.code),
-            status_reason: TIMED_OUT.into(),
-            reason: None,
-            retryable: false,
-        },
-        (Cause::Exited, Some(Fault::FailAfterSuccess(reason))) => Outcome {
-            succeeded: false,
-            exit_code: None,
-            status_reason: reason.into(),
-            reason: None,
-            retryable: true,
-        },
-        (Cause::Exited, _) => exited(order, ended.code, ended.killed == Killed::ForMemory),
-    }
-}
-
-fn exited(order: &Order, code: i32, out_of_memory: bool) -> Outcome {
-    let text = match order.platform {
-        Platform::Ec2 => OUT_OF_MEMORY,
-        Platform::Fargate => OUT_OF_MEMORY_FARGATE,
-    };
-    Outcome {
-        succeeded: code == 0,
-        exit_code: Some(code),
-        status_reason: ESSENTIAL_EXITED.into(),
-        reason: (out_of_memory && code != 0).then_some(text.into()),
-        retryable: true,
-    }
-}
-
-fn stop_outcome(shared: &Shared, order: &Order, exit_code: Option<i32>) -> Outcome {
-    let core = shared.core();
-    let stop = core.state.job(order.key).and_then(|job| job.stop.as_ref());
-    let reason = stop.map(|stop| stop.reason.clone());
-    Outcome {
-        succeeded: false,
-        exit_code,
-        status_reason: reason.unwrap_or_default().into(),
-        reason: None,
-        retryable: false,
-    }
-}
-
-fn not_started(reason: String) -> Outcome {
-    let reason: String = reason.chars().take(REASON_LENGTH).collect();
-    Outcome {
-        succeeded: false,
-        exit_code: None,
-        status_reason: FAILED_TO_START.into(),
-        reason: Some(reason.into()),
-        retryable: true,
     }
 }

@@ -29,7 +29,7 @@ impl Shared {
         }
         let policy = SchedulingPolicy {
             name: name.to_owned(),
-            fairshare: request.0.get("fairsharePolicy").cloned(),
+            fairshare: request.members.get("fairsharePolicy").cloned(),
             tags,
         };
         self.apply(&mut core, Event::SchedulingPolicy(Box::new(policy)))?;
@@ -75,7 +75,7 @@ impl Shared {
                 "SchedulingPolicy {arn} does not exist"
             )));
         };
-        policy.fairshare = request.0.get("fairsharePolicy").cloned();
+        policy.fairshare = request.members.get("fairsharePolicy").cloned();
         self.apply(&mut core, Event::SchedulingPolicy(Box::new(policy)))?;
         Ok(json!({}))
     }

@@ -1,4 +1,4 @@
-//! The service: the core behind a lock, its journal, and the task that lets it place jobs.
+//! The service: the core behind a lock, and its journal.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -12,21 +12,17 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     JobCredentials,
-    admission::{Decision, Machine},
-    event::{Effect, Entry, Event, Outcome, Snapshot, Whole},
-    job::JobKey,
+    admission::Machine,
+    event::{Effect, Entry, Event, Outcome},
+    job::{Job, JobKey},
+    past::Past,
     process::{Interpreters, MemoryWatch, Starter, machine},
-    request::Request,
-    run::{self, Order},
+    request::{Asked, Request},
+    schedule::{Capacity, schedule},
     shapes,
     state::State,
 };
-use crate::{ApiError, Context, Journal, Reply};
-
-/// How long finished jobs can be described (user guide, "Job states").
-const RETENTION: Duration = Duration::from_hours(7 * 24);
-/// The journal is written anew when that many lines have come since.
-const LINES_PER_SNAPSHOT: usize = 200_000;
+use crate::{ApiError, Context, Journal, Reply, faults::Fault};
 
 /// AWS Batch of one stack.
 pub struct Batch {
@@ -44,19 +40,25 @@ pub(super) struct Shared {
     /// Images of which was said that they are not used.
     pub(super) images: Mutex<BTreeSet<String>>,
     core: Mutex<Core>,
-    wake: Arc<Notify>,
-    /// Notified whenever a job has left its place.
+    pub(super) wake: Arc<Notify>,
+    /// Notified whenever nothing is left of an attempt.
     left: Notify,
+    own: Weak<Shared>,
 }
 
 /// The core with what is needed to change it.
 pub(super) struct Core {
     pub(super) state: State,
-    journal: Journal,
-    lines: usize,
-    last_at: i64,
-    running: HashMap<JobKey, watch::Sender<Control>>,
-    closed: bool,
+    pub(super) past: Past,
+    pub(super) journal: Journal,
+    pub(super) lines: usize,
+    pub(super) last_at: i64,
+    /// What runs, by job and attempt: one that was called a failure may live beside the next.
+    pub(super) running: HashMap<(JobKey, u32), watch::Sender<Control>>,
+    pub(super) capacity: Capacity,
+    /// Submissions of which nothing is to be left that long after their end.
+    pub(super) forget: HashMap<u64, Duration>,
+    pub(super) closed: bool,
 }
 
 /// What a running job is told.
@@ -95,20 +97,26 @@ impl Batch {
             effects.clear();
             last_at = at.max(last_at);
         }
+        let past = Past::new(context.clock.real(context.faults.longest_lag()));
         let machine = Machine {
             has: machine(),
             strict: context.strict,
         };
-        let shared = Arc::new(Shared {
+        let starter = Starter::new()?;
+        let shared = Arc::new_cyclic(|own| Shared {
+            own: Weak::clone(own),
             core: Mutex::new(Core {
                 state,
+                past,
                 journal,
                 lines: 0,
                 last_at,
                 running: HashMap::new(),
+                capacity: Capacity::default(),
+                forget: HashMap::new(),
                 closed: false,
             }),
-            starter: Starter::new()?,
+            starter,
             memory: Arc::default(),
             interpreters: Interpreters::new(folder.join("python")),
             images: Mutex::default(),
@@ -124,9 +132,14 @@ impl Batch {
         Ok(Arc::new(Self { shared }))
     }
 
+    /// Carries out one operation for the stack itself, with no fault.
+    pub async fn call(&self, operation: &str, body: &[u8]) -> Reply {
+        self.call_by(operation, body, Asked::default()).await
+    }
+
     /// Carries out one operation, in AWS's spelling; `body` is its JSON. Called from a tokio task.
     #[expect(clippy::unused_async, reason = "operations may come to wait")]
-    pub async fn call(&self, operation: &str, body: &[u8]) -> Reply {
+    pub async fn call_by(&self, operation: &str, body: &[u8], asked: Asked) -> Reply {
         let body = if body.is_empty() { b"{}" } else { body };
         let mut request: Value = serde_json::from_slice(body).map_err(|error| ApiError {
             status: 400,
@@ -139,7 +152,12 @@ impl Batch {
         let Value::Object(members) = request else {
             return Err(ApiError::client("the request is no object"));
         };
-        let reply = self.shared.call(operation, &Request(members), body.len());
+        let request = Request {
+            members,
+            by: asked.by,
+            fault: asked.fault,
+        };
+        let reply = self.shared.call(operation, &request, body.len());
         self.shared.wake.notify_one();
         if cfg!(debug_assertions)
             && let Ok(reply) = &reply
@@ -154,7 +172,7 @@ impl Batch {
 
     /// Ends all jobs' processes; the stack stops. The jobs lose their hosts, as after a crash.
     pub async fn stop(&self) {
-        self.shared.close();
+        self.shared.shut();
         loop {
             let left = self.shared.left.notified();
             tokio::pin!(left);
@@ -169,7 +187,23 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.shared.close();
+        self.shared.shut();
+    }
+}
+
+impl Core {
+    /// What a request is told: what is true, or what was when a fault wants that.
+    pub(super) fn told(&self, context: &Context, request: &Request) -> &State {
+        match request.fault {
+            Some(Fault::AsOf(lag)) => self.ago(context, lag),
+            _ => &self.state,
+        }
+    }
+
+    /// What was true that long ago.
+    pub(super) fn ago(&self, context: &Context, lag: Duration) -> &State {
+        let lag = context.clock.real(lag).as_millis() as i64;
+        self.past.at(context.clock.now_ms() - lag, &self.state)
     }
 }
 
@@ -178,7 +212,7 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn close(&self) {
+    fn shut(&self) {
         let mut core = self.core();
         core.closed = true;
         for stop in core.running.values() {
@@ -201,6 +235,7 @@ impl Shared {
         core.lines += 1;
         let mut effects = Vec::new();
         let [Entry { event, .. }] = entry;
+        core.past.remember(at, &core.state);
         core.state.handle(at, event, &mut effects);
         for effect in effects {
             self.carry_out(core, &effect);
@@ -208,153 +243,63 @@ impl Shared {
         Ok(())
     }
 
-    fn carry_out(&self, core: &Core, effect: &Effect) {
+    fn carry_out(&self, core: &mut Core, effect: &Effect) {
         match effect {
             Effect::Stop(key) => {
-                if let Some(stop) = core.running.get(key) {
+                let attempt = core.state.job(*key).map_or(0, Job::attempt);
+                if let Some(stop) = core.running.get(&(*key, attempt)) {
                     stop.send_replace(Control::Stop);
                 }
             }
             Effect::Finished(key) => {
-                let Some(submission) = core.state.submission(key.submission) else {
-                    return;
-                };
-                let Some(job) = submission.job(key.index) else {
-                    return;
-                };
-                let detail = json!({
-                    "jobId": submission.id(key.index), "jobName": submission.spec.name, "status": job.status().as_str(),
-                    "statusReason": job.status_reason, "attempts": job.attempts.len(),
-                });
-                self.record("job.ended", detail);
+                self.tell_end(&core.state, *key);
+                if key.index.is_none()
+                    && let Some(after) = core.forget.remove(&key.submission)
+                {
+                    self.forget(key.submission, after);
+                }
             }
         }
+    }
+
+    fn tell_end(&self, state: &State, key: JobKey) {
+        let Some(submission) = state.submission(key.submission) else {
+            return;
+        };
+        let Some(job) = submission.job(key.index) else {
+            return;
+        };
+        let last = job.attempts.last();
+        let detail = json!({
+            "jobId": submission.id(key.index),
+            "jobName": submission.spec.name,
+            "index": key.index,
+            "status": job.status().as_str(),
+            "statusReason": job.status_reason,
+            "attempts": job.attempts.len(),
+            "exitCode": last.and_then(|last| last.exit_code),
+            "reason": last.and_then(|last| last.reason.clone()),
+        });
+        self.record("job.ended", detail);
+    }
+
+    /// Has a submission forgotten later.
+    fn forget(&self, submission: u64, after: Duration) {
+        let (shared, after) = (self.own.clone(), self.context.clock.real(after));
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            let mut core = shared.core();
+            if let Err(error) = shared.apply(&mut core, Event::Forgotten { submission }) {
+                tracing::error!(%error, "a job cannot be forgotten");
+            }
+        });
     }
 
     pub(super) fn record(&self, kind: &str, detail: Value) {
-        self.context
-            .history
-            .record(self.context.clock.now_ms(), kind, detail);
-    }
-
-    /// What was running when the last process of this stack ended has lost its host.
-    fn recover(self: &Arc<Self>) -> io::Result<()> {
-        let mut core = self.core();
-        let placed: Vec<_> = core
-            .state
-            .placed
-            .iter()
-            .map(|(key, placed)| (*key, placed.process))
-            .collect();
-        for (key, process) in placed {
-            let Some((id, attempt)) =
-                core.state
-                    .submission(key.submission)
-                    .and_then(|submission| {
-                        let job = submission.job(key.index)?;
-                        Some((submission.id(key.index), job.attempt()))
-                    })
-            else {
-                continue;
-            };
-            super::process::sweep(process, &id);
-            let outcome = run::host_lost(&id, attempt);
-            let event = Event::Ended {
-                key,
-                attempt,
-                outcome,
-            };
-            self.apply(&mut core, event).map_err(io::Error::other)?;
-        }
-        let jobs = self.context.folder.join("batch/jobs");
-        match std::fs::remove_dir_all(&jobs) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, folder = %jobs.display(), "folders of old jobs cannot be removed");
-            }
-            _ => {}
-        }
-        self.expire(&mut core).map_err(io::Error::other)?;
-        self.first_resources(&mut core).map_err(io::Error::other)?;
-        Self::compact(&mut core)
-    }
-
-    fn expire(&self, core: &mut Core) -> Result<(), ApiError> {
-        let kept = self.context.clock.real(RETENTION).as_millis() as i64;
-        let before = self.context.clock.now_ms() - kept;
-        match core.state.finished.front() {
-            Some((at, _)) if *at < before => self.apply(core, Event::Expired { before }),
-            _ => Ok(()),
-        }
-    }
-
-    fn compact(core: &mut Core) -> io::Result<()> {
-        let Core {
-            state,
-            journal,
-            last_at,
-            ..
-        } = core;
-        let event = Whole::Snapshot(state);
-        journal.rewrite(std::iter::once(Snapshot {
-            at: *last_at,
-            event,
-        }))?;
-        core.lines = 0;
-        Ok(())
-    }
-
-    /// Looks at new submissions and places jobs until nothing more can be placed.
-    fn pass(self: &Arc<Self>) -> Result<(), ApiError> {
-        let mut core = self.core();
-        if core.closed {
-            return Ok(());
-        }
-        self.expire(&mut core)?;
-        while let Some(submission) = core.state.fresh.front().copied() {
-            self.apply(&mut core, Event::Considered { submission })?;
-        }
-        while let Some(decision) = core.state.next_decision(self.machine) {
-            match decision {
-                Decision::Block { key, reason } => {
-                    self.apply(&mut core, Event::Blocked { key, reason })?;
-                }
-                Decision::Place {
-                    key,
-                    environment,
-                    oversize,
-                } => {
-                    self.apply(&mut core, Event::Placed { key, environment })?;
-                    self.start(&mut core, key, oversize);
-                }
-            }
-        }
-        if core.lines > LINES_PER_SNAPSHOT {
-            let compacted = Self::compact(&mut core);
-            compacted.map_err(|error| {
-                ApiError::server(format!("the journal cannot be shortened: {error}"))
-            })?;
-        }
-        Ok(())
-    }
-
-    fn start(self: &Arc<Self>, core: &mut Core, key: JobKey, oversize: bool) {
-        let Some(order) = Order::new(&self.context, &core.state, key) else {
-            return;
-        };
-        if oversize {
-            tracing::warn!(
-                job.id = order.job_id,
-                "the job asks for more than this machine has, and runs alone"
-            );
-        }
-        let (stop, stopped) = watch::channel(Control::Run);
-        core.running.insert(key, stop);
-        let shared = Arc::clone(self);
-        tokio::spawn(async move {
-            let attempt = order.attempt;
-            let outcome = run::run(&shared, order, stopped).await;
-            shared.ended(key, attempt, outcome);
-        });
+        self.context.record(kind, detail);
     }
 
     /// The process of this attempt is there.
@@ -373,16 +318,26 @@ impl Shared {
         if let Err(error) = self.apply(&mut core, event) {
             tracing::error!(%error, "a job is running and cannot be recorded");
         }
+        let submission = core.state.submission(key.submission);
+        if let Some(submission) = submission {
+            let detail = json!({
+                "jobId": submission.id(key.index),
+                "jobName": submission.spec.name,
+                "index": key.index,
+                "attempt": attempt,
+            });
+            self.record("job.started", detail);
+        }
     }
 
-    fn ended(&self, key: JobKey, attempt: u32, outcome: Outcome) {
+    /// What the attempt came to, whether or not its process has ended.
+    pub(super) fn ended(&self, key: JobKey, attempt: u32, outcome: Outcome) {
         let event = Event::Ended {
             key,
             attempt,
             outcome,
         };
         let mut core = self.core();
-        core.running.remove(&key);
         // A stack that stops leaves its jobs to the next one, which finds that they lost their host.
         if !core.closed
             && let Err(error) = self.apply(&mut core, event)
@@ -390,23 +345,12 @@ impl Shared {
             tracing::error!(%error, "a job is over and cannot be recorded");
         }
         drop(core);
-        self.left.notify_waiters();
         self.wake.notify_one();
     }
-}
 
-/// The scheduler: one task for all jobs, which sleeps while nothing happens.
-async fn schedule(shared: Weak<Shared>, wake: Arc<Notify>) {
-    loop {
-        match shared.upgrade() {
-            None => return,
-            Some(shared) if shared.core().closed => return,
-            Some(shared) => {
-                if let Err(error) = shared.pass() {
-                    tracing::error!(%error, "jobs cannot be placed");
-                }
-            }
-        }
-        wake.notified().await;
+    /// Nothing of the attempt is left.
+    pub(super) fn left(&self, key: JobKey, attempt: u32) {
+        self.core().running.remove(&(key, attempt));
+        self.left.notify_waiters();
     }
 }

@@ -46,23 +46,30 @@ impl Shared {
         }
         let name = request.required("jobName");
         check_name("Job name", name)?;
-        if let Some(part) = UNSUPPORTED
-            .iter()
-            .find(|part| request.0.get(**part).is_some_and(|part| !part.is_null()))
-        {
+        if let Some(part) = UNSUPPORTED.iter().find(|part| {
+            request
+                .members
+                .get(**part)
+                .is_some_and(|part| !part.is_null())
+        }) {
             return Err(ApiError::client(format!(
                 "{part} is not supported by the embedded stack."
             )));
         }
         let mut core = self.core();
         let spec = self.spec(&core.state, request, name)?;
-        let (id, queue) = (spec.id.clone(), spec.queue.clone());
+        let id = spec.id.clone();
+        let detail = json!({
+            "jobId": id,
+            "jobName": name,
+            "jobQueue": spec.queue,
+            "jobDefinition": spec.definition.to_string(),
+            "size": spec.size,
+            "by": request.by,
+        });
         self.apply(&mut core, Event::Submitted(Box::new(spec)))?;
+        self.record("job.submitted", detail);
         drop(core);
-        self.record(
-            "job.submitted",
-            json!({"jobId": id, "jobName": name, "jobQueue": queue}),
-        );
         Ok(json!({"jobArn": self.job_arn(&id), "jobName": name, "jobId": id}))
     }
 

@@ -27,7 +27,7 @@ impl Shared {
 
     pub(super) fn stop_job(&self, request: &Request, kind: StopKind) -> Reply {
         let reason = checked_reason(request)?;
-        self.end(request.required("jobId"), kind, reason)?;
+        self.end(request, request.required("jobId"), kind, reason)?;
         Ok(json!({}))
     }
 
@@ -41,7 +41,7 @@ impl Shared {
         }
         let (mut successful, mut errors) = (Vec::new(), Vec::<Value>::new());
         for id in ids {
-            match self.end(&id, kind, reason) {
+            match self.end(request, &id, kind, reason) {
                 Ok(()) => successful.push(id),
                 Err(error) => {
                     errors.push(json!({"job": id, "code": error.code, "message": error.message}));
@@ -52,7 +52,13 @@ impl Shared {
     }
 
     /// A job that is not known, or is over, is no error.
-    fn end(&self, id: &str, kind: StopKind, reason: &str) -> Result<(), ApiError> {
+    fn end(
+        &self,
+        request: &Request,
+        id: &str,
+        kind: StopKind,
+        reason: &str,
+    ) -> Result<(), ApiError> {
         let mut core = self.core();
         let Some(key) = core.state.key(id) else {
             return Ok(());
@@ -68,13 +74,16 @@ impl Shared {
             kind,
             reason: reason.to_owned(),
         };
-        self.apply(&mut core, Event::Stopped { key, stop })?;
-        drop(core);
-        let kind = match kind {
+        let submission = core.state.submission(key.submission);
+        let name = submission.map(|submission| submission.spec.name.clone());
+        let what = match kind {
             StopKind::Cancel => "job.cancelled",
             StopKind::Terminate => "job.terminated",
         };
-        self.record(kind, json!({"jobId": id, "reason": reason}));
+        let detail = json!({"jobId": id, "jobName": name, "reason": reason, "by": request.by});
+        // Before what follows from it.
+        self.record(what, detail);
+        self.apply(&mut core, Event::Stopped { key, stop })?;
         Ok(())
     }
 }

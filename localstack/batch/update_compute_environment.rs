@@ -23,7 +23,7 @@ impl Shared {
         }
         if let Some(changes) = request.object("computeResources") {
             environment.compute_resources.extend(changes.clone());
-            check_resources(&Request(environment.compute_resources.clone()))?;
+            check_resources(&Request::from(environment.compute_resources.clone()))?;
         }
         environment.given.extend(request.given(&[
             "serviceRole",

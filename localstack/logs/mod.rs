@@ -8,6 +8,7 @@ mod service;
 mod stream;
 
 pub use service::Logs;
+pub(crate) use service::has_operation;
 pub(crate) use stream::{StreamWriter, copy_lines, stream_name};
 
 /// Where AWS Batch puts the logs of jobs (user guide, "Using the awslogs log driver").

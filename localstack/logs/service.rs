@@ -7,6 +7,18 @@ use serde_json::{Map, Value};
 use super::{GROUP, stream};
 use crate::{ApiError, Context, Reply};
 
+const OPERATIONS: [&str; 4] = [
+    "DescribeLogGroups",
+    "DescribeLogStreams",
+    "FilterLogEvents",
+    "GetLogEvents",
+];
+
+/// Whether there is such an operation, in AWS's spelling.
+pub(crate) fn has_operation(name: &str) -> bool {
+    OPERATIONS.contains(&name)
+}
+
 /// CloudWatch Logs of one stack: what its jobs print.
 #[derive(Debug)]
 pub struct Logs {

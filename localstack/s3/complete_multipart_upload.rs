@@ -32,7 +32,8 @@ impl Store {
         let condition = OfWrite {
             if_match: input.if_match.clone(),
             if_none_match: input.if_none_match.clone(),
-        };
+        }
+        .under(&request.extensions);
         let name = Name {
             bucket: &input.bucket,
             key: &input.key,

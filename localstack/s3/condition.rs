@@ -1,14 +1,20 @@
 //! `If-Match` and its family.
 //! Facts: "Add preconditions to S3 operations with conditional requests" of the user guide, and RFC 9110 §13.2.2.
 
+use http::Extensions;
 use s3s::{
     S3Error, S3ErrorCode, S3Result,
     dto::{ETagCondition, Timestamp},
 };
 
-use super::{failure, object::Object};
+use super::{
+    failure,
+    object::Object,
+    watch::{Call, Seen},
+};
+use crate::faults::Fault;
 
-/// Of a write, checked under the lock of the index. A mode that ignores `If-None-Match` would be built here.
+/// Of a write, checked under the lock of the index.
 #[derive(Debug, Default)]
 pub(super) struct OfWrite {
     pub(super) if_match: Option<ETagCondition>,
@@ -16,6 +22,15 @@ pub(super) struct OfWrite {
 }
 
 impl OfWrite {
+    /// The same, unless a fault wants a store that ignores conditions, as some that look like S3 do.
+    pub(super) fn under(self, extensions: &Extensions) -> Self {
+        let call = extensions.get::<Seen>().map(Seen::call);
+        match call.as_ref().and_then(Call::fault) {
+            Some(Fault::IgnoreConditions) => Self::default(),
+            _ => self,
+        }
+    }
+
     pub(super) fn check(&self, current: Option<&Object>) -> S3Result<()> {
         if let Some(condition) = &self.if_none_match {
             if !condition.is_any() {

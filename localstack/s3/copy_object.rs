@@ -35,7 +35,8 @@ impl Store {
         let condition = OfWrite {
             if_match: condition(&request.headers, &IF_MATCH)?,
             if_none_match: condition(&request.headers, &IF_NONE_MATCH)?,
-        };
+        }
+        .under(&request.extensions);
         let (bucket, key) = source_of(&input.copy_source)?;
         let source = self.object(bucket, key)?;
         let of_source = OfRead {

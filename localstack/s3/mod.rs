@@ -16,6 +16,7 @@ mod copy_object;
 mod delete_object;
 mod draft;
 mod drain;
+mod effect;
 mod failure;
 mod get_object;
 mod headers;
@@ -34,4 +35,5 @@ mod store;
 mod upload_part;
 mod watch;
 
+pub(crate) use operations::has_operation;
 pub use service::S3;

@@ -7,6 +7,38 @@ use s3s::{S3, S3Request, S3Response, S3Result, dto};
 
 use super::store::Store;
 
+const OPERATIONS: [&str; 24] = [
+    "AbortMultipartUpload",
+    "CompleteMultipartUpload",
+    "CopyObject",
+    "CreateBucket",
+    "CreateMultipartUpload",
+    "DeleteBucket",
+    "DeleteObject",
+    "DeleteObjects",
+    "DeleteObjectTagging",
+    "GetBucketLocation",
+    "GetBucketVersioning",
+    "GetObject",
+    "GetObjectTagging",
+    "HeadBucket",
+    "HeadObject",
+    "ListBuckets",
+    "ListMultipartUploads",
+    "ListObjects",
+    "ListObjectsV2",
+    "ListParts",
+    "PutObject",
+    "PutObjectTagging",
+    "UploadPart",
+    "UploadPartCopy",
+];
+
+/// Whether there is such an operation, in AWS's spelling.
+pub(crate) fn has_operation(name: &str) -> bool {
+    OPERATIONS.contains(&name)
+}
+
 /// What `s3s` calls. All it leaves out answers `NotImplemented`.
 pub(super) struct Operations(pub(super) Arc<Store>);
 

@@ -40,7 +40,8 @@ impl Store {
         let condition = OfWrite {
             if_match: input.if_match.take(),
             if_none_match: input.if_none_match.take(),
-        };
+        }
+        .under(&request.extensions);
         let written = receive(&self.blobs, Place::Anywhere, input.body.take(), claims).await?;
         let object = self.index_object(input, &condition, written, headers, tags.flatten())?;
         let mut output = dto::PutObjectOutput {

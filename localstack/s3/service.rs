@@ -18,11 +18,12 @@ use super::{
     drain::Shared,
     failure,
     operations::Operations,
-    store::Store,
+    store::{self, Store},
     watch::{Seen, Watch, injected},
 };
 use crate::{
-    Context,
+    Caller, Context,
+    call::skew_date,
     faults::{Fault, LoseReply},
 };
 
@@ -53,12 +54,19 @@ impl S3 {
     /// Answers one request. Its signature is verified against the keys; a session token is not looked at. A reply that a
     /// fault wants lost has the extension [`LoseReply`]: the server closes the connection instead of sending it.
     pub async fn call(&self, request: Request<impl Into<Body>>) -> Response<Body> {
+        let context = &self.store.context;
+        let began = context.clock.now_ms();
         let (parts, body) = request.into_parts();
         let body = Shared::new(body.into());
         let mut request = Request::from_parts(parts, Body::http_body(body.clone()));
         let seen = Seen::default();
+        let by = request.extensions().get::<Caller>().cloned();
+        let by = by.unwrap_or_else(|| Caller::of(request.headers()));
         request.extensions_mut().insert(seen.clone());
-        let answer = self.service.call(request).await;
+        request.extensions_mut().insert(by.clone());
+        let answer = store::WRITER
+            .scope(by.clone(), self.service.call(request))
+            .await;
         let mut response = answer.unwrap_or_else(|error| {
             let error = s3s::StdError::from(error);
             response_of(failure::internal(io::Error::other(error)))
@@ -68,28 +76,33 @@ impl S3 {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
         let call = seen.call();
-        match call.fault {
+        match call.fault() {
             Some(Fault::RefuseAfterEffect { status, code }) => {
-                response = response_of(injected(status, &code));
+                response = response_of(injected(*status, code));
             }
-            Some(Fault::LoseReply) => {
+            Some(Fault::LoseReply | Fault::HangUp) => {
                 response.extensions_mut().insert(LoseReply);
             }
+            Some(Fault::SkewDate(seconds)) => skew_date(context, &mut response, *seconds),
             _ => {}
         }
         if !response.status().is_success() {
             body.drain().await;
         }
         add_request_id(response.headers_mut());
-        let context = &self.store.context;
-        let detail = json!({
+        let mut detail = json!({
             "operation": call.operation,
             "bucket": call.bucket,
             "key": call.key,
             "status": response.status().as_u16(),
+            "began": began,
+            "by": by,
         });
-        let now = context.clock.now_ms();
-        context.history.record(now, "s3.call", detail);
+        if let Some(fired) = call.fired {
+            detail["fault"] = json!(fired.fault);
+            detail["rule"] = fired.rule.into();
+        }
+        context.record("s3.call", detail);
         response
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use s3s::S3Result;
+use serde_json::json;
 
 use super::{
     blob::Blobs,
@@ -13,7 +14,13 @@ use super::{
     index::{AboutBucket, Bucket, Index, Record, Removed},
     object::Object,
 };
-use crate::{Context, Journal};
+use crate::{Caller, Context, Journal};
+
+tokio::task_local! {
+    /// Who makes the call that this task carries out. What it does to objects is written down under the lock of the index,
+    /// where no operation could hand it over without all of them doing so.
+    pub(super) static WRITER: Caller;
+}
 
 /// What all operations work on.
 #[derive(Debug)]
@@ -65,7 +72,9 @@ impl Store {
         let mut kept = self.lock();
         let (records, answer) = decide(&kept.index)?;
         kept.journal.append(&records).map_err(failure::internal)?;
+        let by = WRITER.try_with(|by| json!(by)).unwrap_or_default();
         for record in records {
+            record.tell(&self.context, &kept.index, &by);
             kept.index.apply(record, &mut removed);
         }
         drop(kept);

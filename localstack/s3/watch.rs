@@ -10,7 +10,10 @@ use s3s::{
 };
 
 use super::failure;
-use crate::{Context, faults::Fault};
+use crate::{
+    Caller, Context,
+    faults::{Event, Fault, Fired},
+};
 
 /// What became known of a call while it was carried out. It travels in the request's extensions.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +25,13 @@ pub(super) struct Call {
     pub(super) operation: Option<String>,
     pub(super) bucket: Option<String>,
     pub(super) key: Option<String>,
-    pub(super) fault: Option<Fault>,
+    pub(super) fired: Option<Fired>,
+}
+
+impl Call {
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.fired.as_ref().map(|fired| &fired.fault)
+    }
 }
 
 impl Seen {
@@ -42,16 +51,23 @@ impl S3Access for Watch {
         let bucket = cx.s3_path().get_bucket_name().map(ToOwned::to_owned);
         let key = cx.s3_path().get_object_key().map(ToOwned::to_owned);
         let signed = cx.credentials().is_some();
-        let subject = key.as_deref().or(bucket.as_deref()).unwrap_or_default();
-        let fault = signed
-            .then(|| self.0.faults.of_call(&operation, subject, None))
-            .flatten();
+        let subject = key.clone().or_else(|| bucket.clone()).unwrap_or_default();
+        let by = cx.extensions_mut().get::<Caller>().cloned();
+        let fire = || {
+            self.0.fire(Event {
+                operation: &operation,
+                subject: &subject,
+                index: None,
+                by: by.as_ref(),
+            })
+        };
+        let fired = signed.then(fire).flatten();
         if let Some(seen) = cx.extensions_mut().get::<Seen>() {
             *seen.0.lock().unwrap_or_else(PoisonError::into_inner) = Call {
                 operation: Some(operation),
                 bucket,
                 key,
-                fault: fault.clone(),
+                fired: fired.clone(),
             };
         }
         if !signed {
@@ -60,8 +76,10 @@ impl S3Access for Watch {
                 "Access Denied",
             ));
         }
-        match fault {
+        match fired.map(|fired| fired.fault) {
             Some(Fault::Refuse { status, code }) => return Err(injected(status, &code)),
+            // The answer is not sent.
+            Some(Fault::HangUp) => return Err(S3Error::new(S3ErrorCode::InternalError)),
             Some(Fault::Delay(duration)) => self.0.clock.sleep(duration).await,
             _ => {}
         }

@@ -184,6 +184,17 @@ fn a_restart_loses_nothing() {
     );
 }
 
+/// As some stores do that look like S3.
+#[test]
+fn conditions_of_writes_can_be_ignored() {
+    let folder = folder();
+    let rules = ["PutObject", "CopyObject", "CompleteMultipartUpload"].map(|operation| {
+        serde_json::json!({"operation": operation, "subject": "lax", "times": 100, "fault": "ignore_conditions"})
+    });
+    let rules = serde_json::json!(rules).to_string();
+    Server::start(folder.path(), &rules).run("lax.py", &[]);
+}
+
 #[test]
 fn what_is_to_go_wrong_goes_wrong() {
     let folder = folder();
@@ -191,7 +202,11 @@ fn what_is_to_go_wrong_goes_wrong() {
         {"operation": "PutObject", "subject": "refused", "fault": {"refuse": {"status": 503, "code": "SlowDown"}}},
         {"operation": "PutObject", "subject": "done", "fault": {"refuse_after_effect": {"status": 500, "code": "InternalError"}}},
         {"operation": "PutObject", "subject": "lost", "nth": 1, "fault": "lose_reply"},
-        {"operation": "ListObjectsV2", "subject": "default", "fault": {"refuse": {"status": 429, "code": "OurOwnException"}}}
+        {"operation": "ListObjectsV2", "subject": "default", "fault": {"refuse": {"status": 429, "code": "OurOwnException"}}},
+        {"operation": "PutObject", "subject": "at-once", "fault": {"refuse": {"status": 409, "code": "ConditionalRequestConflict"}}},
+        {"operation": "GetObject", "fault": {"refuse": {"status": 400, "code": "ExpiredToken"}}},
+        {"operation": "GetObject", "nth": 2, "fault": {"refuse": {"status": 403, "code": "RequestTimeTooSkewed"}}},
+        {"operation": "GetObject", "nth": 3, "fault": "hang_up"}
     ]"#;
     Server::start(folder.path(), rules).run("faults.py", &[]);
     let history = std::fs::read_to_string(folder.path().join("history.jsonl")).unwrap();
@@ -209,6 +224,8 @@ fn what_is_to_go_wrong_goes_wrong() {
         ("refused", 200),
         ("done", 500),
         ("lost", 200),
+        ("at-once", 409),
+        ("at-once", 200),
     ];
     assert_eq!(
         calls,

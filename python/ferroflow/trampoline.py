@@ -83,7 +83,8 @@ class Trampoline:
         decorators = self._state.graph[given["step_name"]].decorators
         try:
             with _replaced(self._module, util=util, time=time, Batch=self._batch), _as_new(decorators):
-                self._function(context, **given)
+                with _with_retry(decorators):
+                    self._function(context, **given)
         except _Submitted as submitted:
             return submitted.payload
         raise RuntimeError("Metaflow's `batch step` did not come to submit a job")
@@ -118,6 +119,22 @@ def _as_new(decorators):
         client.update(config)
         for a, original in zip(attributes, variables):
             a["vars"] = original
+
+
+@contextlib.contextmanager
+def _with_retry(decorators):
+    """Lets a step without @retry have next attempts: they follow lost ones, of which upstream knows nothing, so it takes
+    the time to wait from @retry unasked.
+    """
+    if any(deco.name == "retry" for deco in decorators):
+        yield
+        return
+    stand_in = SimpleNamespace(name="retry", attributes={"minutes_between_retries": 0})
+    decorators.append(stand_in)
+    try:
+        yield
+    finally:
+        decorators.remove(stand_in)
 
 
 @contextlib.contextmanager

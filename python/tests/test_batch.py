@@ -192,6 +192,14 @@ class AsUpstream(BatchCase):
 class OnlyHere(BatchCase):
     """What upstream cannot do."""
 
+    def test_next_attempt_without_retry(self):
+        """After a lost host, which is no failure of the task."""
+        inputs = {"task": 1, "step": "plain", "input_paths": ["RUN/start/1"]}
+        questions = [dict(inputs, attempt=lost, max_user_code_retries=lost) for lost in (0, 1, 2)]
+        places = [answer["place"] for answer in self.ask(questions, words="questions")]
+        self.assertEqual([place["kind"] for place in places], ["batch"] * 3)
+        self.assertEqual([place["parameters"]["metaflow.retry_count"] for place in places], ["0", "1", "2"])
+
     def test_input_paths_too_long_for_a_command_line(self):
         [answer] = self.ask([{"step": "plain", "input_paths": _inputs(40000)}], words="questions")
         container = answer["place"]["container"]

@@ -20,6 +20,11 @@ rows! {
     stack_is_held_by_another: a_stack;
     faults_are_not_there: |_| {};
     faults_are_no_rules: |g| { g.write("faults.json", "{}\n"); };
+    faults_that_never_come: |g| {
+        g.write("faults.json", "[{\"operation\": \"SubmitJobs\", \"fault\": \"lose_reply\"}]\n");
+    };
+    history_is_not_there: |_| {};
+    history_is_none: |g| { g.write("notes.txt", "a\nb\n"); };
     speed_is_no_number: |_| {};
     no_such_verb_of_dev: |_| {};
 }

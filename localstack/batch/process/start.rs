@@ -12,7 +12,11 @@ use std::{
 use tokio::{net::unix::pipe, process::Command};
 
 use super::{
-    super::{event::Process, run::Order, service::Shared},
+    super::{
+        event::Process,
+        run::{Order, Start},
+        service::Shared,
+    },
     environment::{Folders, environment},
     platform,
     watched::Job,
@@ -30,18 +34,19 @@ pub(in crate::batch) enum StartError {
     Machine(#[from] io::Error),
 }
 
-/// Starts a process of the job. `suffix` tells apart two of the same attempt.
+/// Starts a process of the job.
 pub(in crate::batch) async fn start(
     shared: &Arc<Shared>,
     order: &Order,
     credentials: &[(String, String)],
-    suffix: &str,
+    start: Start,
     writer: StreamWriter,
 ) -> Result<Job, StartError> {
     let name = format!(
-        "{}-{}{suffix}",
+        "{}-{}{}",
         order.job_id.replace(':', "-"),
-        order.attempt
+        order.attempt,
+        start.suffix()
     );
     let root = shared.context.folder.join("batch/jobs").join(name);
     let folders = make_folders(&root)?;

@@ -8,8 +8,8 @@ use std::{
 
 use localstack::{
     ApiError, Clock, Context,
-    batch::{Batch, JobCredentials},
-    faults::{Faults, Rule},
+    batch::{Asked, Batch, JobCredentials},
+    faults::{Fault, Faults, Rule},
     history::History,
     logs::Logs,
 };
@@ -24,7 +24,7 @@ pub(crate) const QUEUE: &str = "ferroflow-dev";
 struct Role;
 
 impl JobCredentials for Role {
-    fn issue(&self, job_id: &str, role_arn: Option<&str>) -> Vec<(String, String)> {
+    fn issue(&self, _: &str, job_id: &str, role_arn: Option<&str>) -> Vec<(String, String)> {
         let of = format!("{job_id}|{}", role_arn.unwrap_or("none"));
         vec![("AWS_CONTAINER_AUTHORIZATION_TOKEN".to_owned(), of)]
     }
@@ -118,6 +118,27 @@ impl Stack {
         self.batch
             .call(operation, request.to_string().as_bytes())
             .await
+    }
+
+    /// A call that something goes wrong with.
+    pub(crate) async fn call_under(&self, operation: &str, request: Value, fault: Fault) -> Value {
+        let asked = Asked {
+            fault: Some(fault),
+            ..Asked::default()
+        };
+        let body = request.to_string();
+        let reply = self.batch.call_by(operation, body.as_bytes(), asked).await;
+        reply.unwrap()
+    }
+
+    /// What the history says of a kind.
+    pub(crate) fn history(&self, kind: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("history.jsonl")).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut lines: Vec<_> = lines.filter(|line| line["kind"] == kind).collect();
+        lines.iter_mut().map(|line| line["detail"].take()).collect()
     }
 
     pub(crate) async fn ok(&self, operation: &str, request: Value) -> Value {

@@ -21,3 +21,16 @@ else:
 same(s3.head_object(Bucket=BUCKET, Key="lost")["ContentLength"], 1000)
 refused("OurOwnException", 429, s3.list_objects_v2, Bucket=BUCKET)
 s3.list_objects_v2(Bucket=BUCKET)
+refused("ConditionalRequestConflict", 409, put, "at-once")
+put("at-once")
+get = lambda: s3.get_object(Bucket=BUCKET, Key="done")
+get.__name__ = "get_object"
+refused("ExpiredToken", 400, get)
+refused("RequestTimeTooSkewed", 403, get)
+try:
+    get()
+except (ConnectionClosedError, ReadTimeoutError):
+    pass
+else:
+    raise AssertionError("there was an answer")
+same(len(get()["Body"].read()), 1000)

@@ -87,7 +87,7 @@ print(refusal(client("logs").get_log_events, logGroupName="g", logStreamName="s"
          (400, 'ThrottlingException')\n"
     );
     let calls = stack.history("call");
-    let lost = calls.iter().find(|c| c["detail"]["fault"] == "LoseReply");
+    let lost = calls.iter().find(|c| c["detail"]["fault"] == "lose_reply");
     assert_eq!(
         lost.expect("it is in the history")["detail"]["outcome"],
         "ok"

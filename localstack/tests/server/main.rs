@@ -5,6 +5,7 @@
 mod python;
 
 mod clients;
+mod faults;
 mod jobs;
 mod refusals;
 mod stack;

@@ -67,6 +67,19 @@ pub fn job_name(parts: JobNameParts<'_>) -> String {
     format!("{user}-{flow}-{middle}{tail}")
 }
 
+/// Whether a name can be one of [`job_name`]: it ends in attempt, place in the chain and hash.
+pub fn is_job_name(name: &str) -> bool {
+    let mut parts = name.rsplit('-');
+    let (hash, seq, attempt) = (parts.next(), parts.next(), parts.next());
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    hash.is_some_and(|hash| {
+        hash.len() == HASH_DIGITS && hash.bytes().all(|b| b.is_ascii_hexdigit())
+    }) && seq
+        .and_then(|seq| seq.strip_prefix('L'))
+        .is_some_and(is_number)
+        && attempt.is_some_and(is_number)
+}
+
 fn legal(text: &str) -> String {
     let map = |c: char| {
         if c.is_ascii_alphanumeric() || c == '-' {
@@ -128,7 +141,16 @@ mod tests {
         let (front, hash) = name.rsplit_once('-').unwrap();
         assert_eq!(front, "jane-HelloFlow-17-start-23-1-L4");
         assert_eq!(hash.len(), HASH_DIGITS);
-        assert!(is_legal(&name));
+        assert!(is_legal(&name) && is_job_name(&name));
+        for other in [
+            "jane-HelloFlow-17-start-23-1",
+            "j",
+            "",
+            "a-1-L4-0123456",
+            "a-1-4-01234567",
+        ] {
+            assert!(!is_job_name(other), "{other}");
+        }
     }
 
     #[test]

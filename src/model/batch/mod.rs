@@ -16,7 +16,7 @@ pub mod time_limit;
 pub use definition::{Entry, JobDefinition, Platform, Warning};
 pub use job::{JobRequest, Share};
 pub use job_detail::{JobDetail, JobId, JobStatus};
-pub use job_name::{JobNameParts, job_name};
+pub use job_name::{JobNameParts, is_job_name, job_name};
 pub use options::{OptionError, Options};
 pub use overrides::{added_bytes, spec_variables};
 pub use resources::Resources;

@@ -4,6 +4,8 @@
 #[cfg(feature = "dev")]
 pub(crate) mod auto;
 #[cfg(feature = "dev")]
+mod check_history;
+#[cfg(feature = "dev")]
 mod down;
 #[cfg(feature = "dev")]
 mod env;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
-use super::{down, env, serve, status, up};
+use super::{check_history, down, env, serve, status, up};
 
 /// The embedded stack: AWS Batch, S3 and CloudWatch Logs on this machine, for flows without an AWS account.
 ///
@@ -36,6 +36,9 @@ enum Verb {
     /// Prints shell commands that let any client use the stack
     #[command(after_help = ENV)]
     Env(env::Args),
+    /// Holds what has happened on the stack against what a launch promises
+    #[command(after_help = CHECK_HISTORY)]
+    CheckHistory(check_history::Args),
     /// The stack itself; started by `up`.
     #[command(hide = true)]
     Serve(serve::Args),
@@ -62,12 +65,21 @@ Examples:
 
 Exit codes: 0; 1 when no stack is up.";
 
+const CHECK_HISTORY: &str = "\
+Examples:
+  ferroflow dev check-history
+  ferroflow dev check-history --max-workers 16 --failures train=3
+  ferroflow dev check-history /tmp/stack/history.jsonl
+
+Exit codes: 0 when every promise was kept; 1 when one was broken, each told in a line, or when there is no history.";
+
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
         Verb::Up(args) => up::run(args),
         Verb::Down(args) => down::run(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Env(args) => env::run(&args),
+        Verb::CheckHistory(args) => check_history::run(args),
         Verb::Serve(args) => serve::run(args),
     }
 }
