@@ -1,8 +1,11 @@
-//! Finding the spec: the three variables of the container override, and what they point at.
+//! Finding the spec: the variables of the container override, and what they point at.
 
 use std::io::Read;
 
-use model::spec::{SPEC_VERSION, TaskSpec, variable};
+use model::{
+    array_spec::{self, ArrayTable, PatchError},
+    spec::{SPEC_VERSION, TaskSpec, variable},
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -12,6 +15,9 @@ use crate::{
     s3_address::S3Url,
     s3_error::S3Error,
 };
+
+/// Which child of an array this is (AWS Batch user guide, "Job environment variables").
+const INDEX: &str = "AWS_BATCH_JOB_ARRAY_INDEX";
 
 /// Longest spec that is read, in bytes.
 const MAX_LENGTH: u64 = 16 << 20;
@@ -49,6 +55,17 @@ pub(crate) enum SpecError {
     /// It is not a spec.
     #[error("the task's spec cannot be understood")]
     Parse(#[from] serde_json::Error),
+    /// What makes an array's spec this child's is not what the launcher wrote.
+    #[error("the spec of child {0} is not the one that the job was submitted with: it was changed")]
+    Changed(u32),
+    /// The child's spec cannot be made of the array's.
+    #[error("the spec of child {index} cannot be understood")]
+    Child {
+        /// The child.
+        index: u32,
+        /// Why.
+        source: PatchError,
+    },
     /// Another version wrote it.
     #[error(
         "the task's spec has version {found} and this bootstrap reads {SPEC_VERSION}: \
@@ -67,6 +84,14 @@ pub(crate) struct SpecPointer {
     offset: u64,
     length: u64,
     sha256: String,
+    child: Option<Child>,
+}
+
+/// A child of an array job.
+#[derive(Debug, PartialEq, Eq)]
+struct Child {
+    index: u32,
+    table: ArrayTable,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +115,20 @@ impl SpecPointer {
             malformed(variable::RANGE, range, "of the form offset+length in bytes")
         })?;
         let sha256 = text(variable::SHA256)?.to_ascii_lowercase();
+        let child = || {
+            let Some(table) = environment.text(variable::ARRAY) else {
+                return Ok::<_, SpecError>(None);
+            };
+            let index = text(INDEX)?;
+            Ok(Some(Child {
+                index: (index.parse()).map_err(|_| malformed(INDEX, index, "a number"))?,
+                // Not shown: it has a key.
+                table: (table.parse())
+                    .map_err(|()| malformed(variable::ARRAY, "…", "offset+children:key"))?,
+            }))
+        };
         Ok(Self {
+            child: child()?,
             url,
             offset,
             length,
@@ -100,21 +138,7 @@ impl SpecPointer {
 
     /// Reads the spec and checks it before it is parsed.
     pub(crate) fn fetch(&self, s3: &S3) -> Result<TaskSpec, SpecError> {
-        let last = self.offset + self.length - 1;
-        let call = Call {
-            method: "GET",
-            bucket: &self.url.bucket,
-            key: &self.url.key,
-            headers: vec![("range", format!("bytes={}-{last}", self.offset))],
-            body: None,
-            patience: Patience::UntilSignal,
-        };
-        let bytes = s3.call(&call, |body| {
-            let mut bytes = Vec::new();
-            // A store that ignores ranges gives more; the digest then tells.
-            body.take(self.length + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        })?;
+        let bytes = self.read(s3, self.offset, self.length)?;
         let found = hex::encode(Sha256::digest(&bytes));
         if found != self.sha256 {
             return Err(SpecError::Digest {
@@ -126,7 +150,46 @@ impl SpecPointer {
         if version != SPEC_VERSION {
             return Err(SpecError::Version { found: version });
         }
-        Ok(serde_json::from_slice(&bytes)?)
+        match &self.child {
+            Some(child) => self.of_child(s3, child, &bytes),
+            None => Ok(serde_json::from_slice(&bytes)?),
+        }
+    }
+
+    fn of_child(&self, s3: &S3, child: &Child, first: &[u8]) -> Result<TaskSpec, SpecError> {
+        let Child { index, table } = child;
+        let changed = || SpecError::Changed(*index);
+        let (offset, length) = table.entry_range(*index).ok_or_else(changed)?;
+        let entry = table.entry(&self.read(s3, offset, length)?);
+        let entry = entry
+            .filter(|entry| (1..=MAX_LENGTH).contains(&entry.length))
+            .ok_or_else(changed)?;
+        let differences = self.read(s3, entry.offset, entry.length)?;
+        if !table.is_genuine(*index, &entry, &differences) {
+            return Err(changed());
+        }
+        array_spec::decode(first, &differences).map_err(|source| SpecError::Child {
+            index: *index,
+            source,
+        })
+    }
+
+    fn read(&self, s3: &S3, offset: u64, length: u64) -> Result<Vec<u8>, S3Error> {
+        let last = offset.saturating_add(length).saturating_sub(1);
+        let call = Call {
+            method: "GET",
+            bucket: &self.url.bucket,
+            key: &self.url.key,
+            headers: vec![("range", format!("bytes={offset}-{last}"))],
+            body: None,
+            patience: Patience::UntilSignal,
+        };
+        s3.call(&call, |body| {
+            let mut bytes = Vec::new();
+            // A store that ignores ranges gives more; the digest then tells.
+            body.take(length + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })
     }
 }
 

@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     apart::{self, Side},
-    batch::{Batch, Place},
+    batch::{ArrayMin, Batch, Place},
     bootstraps,
     drive::{Driver, RunStart},
     trouble::Patience,
@@ -162,6 +162,7 @@ async fn connect(
     if !plan.steps.values().any(|step| step.batch) {
         return Ok((store, None));
     }
+    let array_min = ArrayMin::of_environment()?;
     let place = Place {
         entry: bootstraps::provide(&store).await?,
         region: aws.region().unwrap_or(&store.address().region).to_owned(),
@@ -170,6 +171,7 @@ async fn connect(
         } else {
             QueueLookup::Describe
         },
+        array_min,
     };
     Ok((store, Some((Client::new(&aws)?, place))))
 }

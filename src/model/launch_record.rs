@@ -1,14 +1,15 @@
 //! A record of the launch chain: what a launcher is about to submit, written before it submits.
 //!
 //! The object is one line of JSON, the header, and after it the specs of all members, one after
-//! the other. A container reads only its own spec, by a ranged GET; a launcher that takes over
-//! reads the header.
+//! the other; those of an array job as [`crate::array_spec`] says. A container reads only its own
+//! spec, by ranged GETs; a launcher that takes over reads the header.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     Attempt, TaskKey, TaskPath, Timestamp,
+    array_spec::{self, ArrayKey, ArraySpecs, ArrayTable},
     spec::{SPEC_VERSION, TaskSpec},
 };
 
@@ -36,6 +37,9 @@ pub struct Submission {
     pub queue: String,
     /// The job definition, pinned to a revision.
     pub definition: String,
+    /// Whether it is an array job, of which each member is a child.
+    #[serde(default)]
+    pub is_array: bool,
     /// The attempts that it runs.
     pub members: Vec<Member>,
 }
@@ -53,12 +57,6 @@ pub struct Member {
     pub launch: u32,
     /// Index of its outcome below `outcome/<seq>/`.
     pub index: u32,
-    /// Where its spec begins, in bytes after the header line.
-    pub offset: u64,
-    /// Length of its spec in bytes.
-    pub length: u64,
-    /// SHA-256 of its spec, in hexadecimal.
-    pub sha256: String,
 }
 
 /// Where a spec lies in the object.
@@ -72,7 +70,16 @@ pub struct SpecRange {
     pub sha256: String,
 }
 
-/// An attempt that is to be put into a record.
+/// Where the container of a submission finds what to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecPlace {
+    /// The spec of a plain job, or the first one of an array.
+    pub spec: SpecRange,
+    /// Of an array: what its children differ in.
+    pub array: Option<ArrayTable>,
+}
+
+/// A SubmitJob call that is to be put into a record.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// Name of the job.
@@ -81,41 +88,44 @@ pub struct Planned {
     pub queue: String,
     /// Its definition.
     pub definition: String,
+    /// What it runs: one attempt, or those of an array, by index.
+    pub members: Vec<PlannedMember>,
+    /// Of an array: what its specs are checked by.
+    pub key: Option<ArrayKey>,
+}
+
+/// An attempt that is to be put into a record.
+#[derive(Debug, Clone)]
+pub struct PlannedMember {
     /// The task as the scheduler names it.
     pub key: TaskKey,
     /// What its container is told.
     pub spec: TaskSpec,
 }
 
-/// Makes a record of plain jobs, one member each, in the order given. Returns the object's bytes
-/// and where each spec lies.
+/// Makes a record of jobs in the order given; outcomes are counted through. Returns the object's bytes and where each job
+/// finds its specs. A job with a key is an array, one without has one member.
 pub fn encode(
     seq: u64,
     holder: &str,
     at: Timestamp,
     planned: &[Planned],
-) -> serde_json::Result<(Vec<u8>, Vec<SpecRange>)> {
+) -> serde_json::Result<(Vec<u8>, Vec<SpecPlace>)> {
     let mut specs = Vec::new();
     let mut submissions = Vec::with_capacity(planned.len());
-    for (index, planned) in planned.iter().enumerate() {
-        let bytes = serde_json::to_vec(&planned.spec)?;
-        let member = Member {
-            key: planned.key,
-            task: planned.spec.task.clone(),
-            attempt: planned.spec.attempt,
-            launch: planned.spec.launch,
-            index: index as u32,
-            offset: specs.len() as u64,
-            length: bytes.len() as u64,
-            sha256: hex::encode(Sha256::digest(&bytes)),
-        };
-        specs.extend_from_slice(&bytes);
+    let mut places = Vec::with_capacity(planned.len());
+    let mut index = 0_u32..;
+    for planned in planned {
+        let place = write_specs(planned, &mut specs)?;
+        let members = planned.members.iter().zip(&mut index);
         submissions.push(Submission {
             job_name: planned.job_name.clone(),
             queue: planned.queue.clone(),
             definition: planned.definition.clone(),
-            members: vec![member],
+            is_array: planned.key.is_some(),
+            members: members.map(|(one, index)| member(one, index)).collect(),
         });
+        places.push(place);
     }
     let record = LaunchRecord {
         version: SPEC_VERSION,
@@ -127,15 +137,58 @@ pub fn encode(
     let mut object = serde_json::to_vec(&record)?;
     object.push(b'\n');
     let start = object.len() as u64;
-    let members = record.submissions.into_iter().flat_map(|s| s.members);
-    let ranges = members.map(|member| SpecRange {
-        offset: start + member.offset,
-        length: member.length,
-        sha256: member.sha256,
-    });
-    let ranges = ranges.collect();
+    for place in &mut places {
+        place.spec.offset += start;
+        if let Some(array) = &mut place.array {
+            array.offset += start;
+        }
+    }
     object.extend_from_slice(&specs);
-    Ok((object, ranges))
+    Ok((object, places))
+}
+
+fn member(planned: &PlannedMember, index: u32) -> Member {
+    Member {
+        key: planned.key,
+        task: planned.spec.task.clone(),
+        attempt: planned.spec.attempt,
+        launch: planned.spec.launch,
+        index,
+    }
+}
+
+/// Appends the specs of a job. Offsets are counted from the beginning of `specs`.
+fn write_specs(planned: &Planned, specs: &mut Vec<u8>) -> serde_json::Result<SpecPlace> {
+    let mut append = |bytes: &[u8]| {
+        let offset = specs.len() as u64;
+        specs.extend_from_slice(bytes);
+        offset
+    };
+    let range = |bytes: &[u8], offset| SpecRange {
+        offset,
+        length: bytes.len() as u64,
+        sha256: hex::encode(Sha256::digest(bytes)),
+    };
+    let all = planned.members.iter().map(|member| &member.spec);
+    let Some(key) = &planned.key else {
+        let bytes = all.take(1).map(serde_json::to_vec).next().transpose()?;
+        let bytes = bytes.unwrap_or_default();
+        let offset = append(&bytes);
+        return Ok(SpecPlace {
+            spec: range(&bytes, offset),
+            array: None,
+        });
+    };
+    let ArraySpecs { first, table } = array_spec::encode(all, key)?;
+    let offset = append(&first);
+    Ok(SpecPlace {
+        spec: range(&first, offset),
+        array: Some(ArrayTable {
+            offset: append(&table),
+            children: planned.members.len() as u32,
+            key: key.clone(),
+        }),
+    })
 }
 
 #[cfg(test)]
@@ -151,6 +204,14 @@ mod tests {
             job_name: format!("job-{task}"),
             queue: text("queue"),
             definition: text("definition:1"),
+            key: None,
+            members: vec![member(task)],
+        }
+    }
+
+    fn member(task: &str) -> PlannedMember {
+        let text = str::to_owned;
+        PlannedMember {
             key: TaskKey(1),
             spec: TaskSpec {
                 version: SPEC_VERSION,
@@ -186,18 +247,48 @@ mod tests {
     #[test]
     fn each_spec_is_found_by_its_range() {
         let all = [planned("1/start/1"), planned("1/start/23")];
-        let (object, ranges) = encode(7, "me", Timestamp(5), &all).unwrap();
-        for (planned, range) in all.iter().zip(&ranges) {
-            let end = (range.offset + range.length) as usize;
-            let bytes = &object[range.offset as usize..end];
-            assert_eq!(hex::encode(Sha256::digest(bytes)), range.sha256);
-            let spec: TaskSpec = serde_json::from_slice(bytes).unwrap();
-            assert_eq!(spec, planned.spec);
+        let (object, places) = encode(7, "me", Timestamp(5), &all).unwrap();
+        for (planned, place) in all.iter().zip(&places) {
+            let spec: TaskSpec = serde_json::from_slice(bytes(&object, &place.spec)).unwrap();
+            assert_eq!((&spec, &place.array), (&planned.members[0].spec, &None));
         }
-        assert_eq!(
-            ranges.last().unwrap().offset + ranges[1].length,
-            object.len() as u64
-        );
+        let last = &places[1].spec;
+        assert_eq!(last.offset + last.length, object.len() as u64);
+    }
+
+    fn bytes<'a>(object: &'a [u8], range: &SpecRange) -> &'a [u8] {
+        let bytes = &object[range.offset as usize..][..range.length as usize];
+        assert_eq!(hex::encode(Sha256::digest(bytes)), range.sha256);
+        bytes
+    }
+
+    #[test]
+    fn each_child_of_an_array_finds_its_own_spec() {
+        let mut array = planned("1/work/2");
+        array.members = (2..30).map(|n| member(&format!("1/work/{n}"))).collect();
+        array.members[3].spec.environment.clear();
+        array.key = Some(ArrayKey([9; 32]));
+        let all = [planned("1/start/1"), array.clone(), planned("1/end/3")];
+        let (object, places) = encode(7, "me", Timestamp(5), &all).unwrap();
+        let first = bytes(&object, &places[1].spec);
+        let table = places[1].array.as_ref().unwrap();
+        for (index, member) in (0_u32..).zip(&array.members) {
+            let (offset, length) = table.entry_range(index).unwrap();
+            let entry = &object[offset as usize..][..length as usize];
+            let entry = table.entry(entry).unwrap();
+            let differences = &object[entry.offset as usize..][..entry.length as usize];
+            assert!(table.is_genuine(index, &entry, differences));
+            assert!(!table.is_genuine(index + 1, &entry, differences));
+            assert!(!table.is_genuine(index, &entry, &differences[1..]));
+            assert_eq!(array_spec::decode(first, differences).unwrap(), member.spec);
+        }
+        let last = bytes(&object, &places[2].spec);
+        assert_eq!(last, serde_json::to_vec(&all[2].members[0].spec).unwrap());
+        let header = object.split(|b| *b == b'\n').next().unwrap();
+        let record: LaunchRecord = serde_json::from_slice(header).unwrap();
+        let members = record.submissions.iter().flat_map(|s| &s.members);
+        assert!(members.map(|member| member.index).eq(0..30));
+        assert!(record.submissions[1].is_array && !record.submissions[2].is_array);
     }
 
     #[test]

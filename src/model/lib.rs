@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock or draws a random number; every other
 //! crate may use it.
 
+pub mod array_spec;
 mod base64;
 pub mod batch;
 pub mod exit_code;

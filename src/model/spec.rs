@@ -21,6 +21,8 @@ pub mod variable {
     pub const RANGE: &str = "FERROFLOW_SPEC_RANGE";
     /// SHA-256 of the spec's bytes, in hexadecimal.
     pub const SHA256: &str = "FERROFLOW_SPEC_SHA256";
+    /// Of an array job, whose first spec the others point at: see [`crate::array_spec::ArrayTable`].
+    pub const ARRAY: &str = "FERROFLOW_SPEC_ARRAY";
 }
 
 /// Everything a container needs to know to run one attempt of one task.

@@ -18,6 +18,8 @@ const MAX_JOBS_PER_DESCRIBE: usize = 100;
 pub struct Described {
     /// The jobs that it shows.
     pub found: BTreeMap<JobId, JobDetail>,
+    /// Of the array jobs among them, how many children have ended. That lags.
+    pub ended_children: BTreeMap<JobId, u32>,
     /// The jobs that it was asked for and does not show: too new, too old, or never there.
     pub absent: Vec<JobId>,
     /// Why the jobs in neither part could not be asked for.
@@ -31,7 +33,8 @@ impl Client {
         let mut described = Described::default();
         for chunk in ids.chunks(MAX_JOBS_PER_DESCRIBE) {
             match self.describe_chunk(chunk).await {
-                Ok(found) => {
+                Ok((found, ended_children)) => {
+                    described.ended_children.extend(ended_children);
                     let absent = chunk.iter().filter(|id| !found.contains_key(id));
                     described.absent.extend(absent.cloned());
                     described.found.extend(found);
@@ -45,7 +48,7 @@ impl Client {
     async fn describe_chunk(
         &self,
         chunk: &[JobId],
-    ) -> Result<BTreeMap<JobId, JobDetail>, BatchError> {
+    ) -> Result<(BTreeMap<JobId, JobDetail>, Vec<(JobId, u32)>), BatchError> {
         let ids: Vec<String> = chunk.iter().map(JobId::to_string).collect();
         let answer = self
             .repeatable("DescribeJobs", &self.limits.describe, async || {
@@ -53,9 +56,18 @@ impl Client {
                 Ok(call.send().await?)
             })
             .await?;
+        let ended = answer.jobs().iter().filter_map(ended_children).collect();
         let jobs = answer.jobs().iter().filter_map(job_detail);
-        Ok(jobs.map(|job| (job.id.clone(), job)).collect())
+        Ok((jobs.map(|job| (job.id.clone(), job)).collect(), ended))
     }
+}
+
+/// Of an array job.
+fn ended_children(job: &types::JobDetail) -> Option<(JobId, u32)> {
+    let summary = job.array_properties()?.status_summary()?;
+    let count = |status: JobStatus| summary.get(status.as_str()).copied().unwrap_or(0);
+    let ended = count(JobStatus::Succeeded) + count(JobStatus::Failed);
+    Some((JobId::new(job.job_id()?), ended.unsigned_abs()))
 }
 
 fn job_detail(job: &types::JobDetail) -> Option<JobDetail> {

@@ -1,7 +1,8 @@
 //! SubmitJob. The only caller of the SDK's.
 
 use aws_sdk_batch::types::{
-    ContainerOverrides, JobTimeout, KeyValuePair, ResourceRequirement, ResourceType, RetryStrategy,
+    ArrayProperties, ContainerOverrides, JobTimeout, KeyValuePair, ResourceRequirement,
+    ResourceType, RetryStrategy,
 };
 use model::batch::{JobId, JobRequest, Resources};
 
@@ -56,7 +57,10 @@ impl Client {
                     .attempt_duration_seconds(request.timeout_seconds)
                     .build(),
             )
-            .container_overrides(overrides(request));
+            .container_overrides(overrides(request))
+            .set_array_properties(
+                (request.array_size).map(|size| ArrayProperties::builder().size(size).build()),
+            );
         match call.send().await {
             // The SDK fills required members that an answer lacks with empty texts.
             Ok(answer) => match answer.job_id() {

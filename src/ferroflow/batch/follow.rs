@@ -129,7 +129,7 @@ async fn end_twin(shared: &Shared, job: &JobId) {
 /// Watches until nothing more can come: a success in the datastore, or a terminal job. Whatever that waits for, a job of a
 /// cancelled run is terminated meanwhile.
 async fn watch_job(
-    shared: &Shared,
+    shared: &Rc<Shared>,
     recorded: &Recorded,
     job: &JobId,
     tail: &mut Tail,
@@ -171,7 +171,7 @@ async fn watch_until_over(
 /// Once the run is cancelled, ends the job, again and again until nobody watches it any more. `waited_enough` is told until
 /// when its end is waited for: that counts from the first call, which a long queue of others may precede.
 async fn terminate_when_cancelled(
-    shared: &Shared,
+    shared: &Rc<Shared>,
     recorded: &Recorded,
     job: &JobId,
     waited_enough: signal::Sender<Option<Instant>>,
@@ -180,25 +180,25 @@ async fn terminate_when_cancelled(
     if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
         return std::future::pending().await; // the engine ends
     }
-    let mut said = None;
-    loop {
-        shared.client.may_terminate().await;
+    let wait_from_now = || {
         waited_enough.send_if_modified(|until| {
             let is_first = until.is_none();
             until.get_or_insert_with(|| Instant::now() + CANCEL_GRACE);
             is_first
         });
-        // Boxed: only jobs that are being ended need its kilobytes.
-        let call = Box::pin(
-            shared
-                .client
-                .terminate_job(job, terminate_reason::CANCELLED),
-        );
-        let failed = match tokio::time::timeout(TERMINATE_PATIENCE, call).await {
-            Ok(done) => done.err().map(|error| error.to_string()),
-            Err(_) => Some("AWS Batch does not answer".to_owned()),
-        };
-        let Some(why) = failed else {
+    };
+    if let Some(array) = job.parent() {
+        if shared.ending.borrow_mut().insert(array.clone()) {
+            tokio::task::spawn_local(terminate_array(Rc::clone(shared), array));
+        }
+        wait_from_now();
+        return std::future::pending().await;
+    }
+    let mut said = None;
+    loop {
+        shared.client.may_terminate().await;
+        wait_from_now();
+        let Some(why) = terminate(shared, job).await else {
             tokio::time::sleep(TERMINATE_AGAIN).await;
             continue;
         };
@@ -208,6 +208,32 @@ async fn terminate_when_cancelled(
         }
         said = Some(why);
         tokio::time::sleep(jittered(TERMINATE_RETRY)).await;
+    }
+}
+
+/// One call ends all children of an array.
+async fn terminate_array(shared: Rc<Shared>, array: JobId) {
+    while shared.watcher.watches_children_of(&array) {
+        shared.client.may_terminate().await;
+        let pause = match terminate(&shared, &array).await {
+            None => TERMINATE_AGAIN,
+            Some(why) => {
+                let text = format!("The array job {array} could not be terminated: {why}.");
+                shared.troubles.batch.say(text);
+                jittered(TERMINATE_RETRY)
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// One call, and why it failed.
+async fn terminate(shared: &Shared, job: &JobId) -> Option<String> {
+    // Boxed: only jobs that are being ended need its kilobytes.
+    let call = Box::pin(shared.client.terminate_job(job, terminate_reason::CANCELLED));
+    match tokio::time::timeout(TERMINATE_PATIENCE, call).await {
+        Ok(done) => done.err().map(|error| error.to_string()),
+        Err(_) => Some("AWS Batch does not answer".to_owned()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! The driver hands attempts over by [`Batch::launch`] and is told what becomes of them by
 //! [`BatchEvent`]s; it never sees a job's states, only words for the console and the outcome.
 
+mod arrays;
 mod end;
 mod follow;
 mod request;
@@ -13,7 +14,7 @@ mod watch;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -28,7 +29,7 @@ use compute::host::protocol::BatchCommand;
 use datastore::KnownValues;
 use model::{
     Attempt, Plan, TaskKey, TaskPath,
-    batch::{Entry, Warning, overrides},
+    batch::{Entry, JobId, Warning, overrides},
     layout::Stream,
 };
 use scheduler::Outcome;
@@ -37,6 +38,7 @@ use tokio::{
     time::Instant,
 };
 
+pub(crate) use self::arrays::ArrayMin;
 use self::{submit::Submitter, watch::Watcher};
 use crate::trouble::Trouble;
 
@@ -97,6 +99,8 @@ pub(crate) struct Place {
     pub(crate) region: String,
     /// How queues are looked up.
     pub(crate) queues: QueueLookup,
+    /// From how many attempts on an array is made.
+    pub(crate) array_min: ArrayMin,
 }
 
 /// Services that may not answer for a while.
@@ -117,6 +121,9 @@ struct Shared {
     entry: Entry,
     region: String,
     queues: QueueLookup,
+    array_min: ArrayMin,
+    /// Arrays that are being terminated.
+    ending: RefCell<HashSet<JobId>>,
     warned: RefCell<BTreeSet<String>>,
     metadata_root: Option<PathBuf>,
     troubles: Troubles,
@@ -209,6 +216,7 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Batch {
     launches: mpsc::UnboundedSender<Launch>,
+    coming: signal::Sender<usize>,
     cancel: signal::Sender<bool>,
 }
 
@@ -224,6 +232,7 @@ impl Batch {
         events: mpsc::UnboundedSender<BatchEvent>,
     ) -> Self {
         let (launches, queue) = mpsc::unbounded_channel();
+        let (coming, to_come) = signal::channel(0);
         let (cancel, cancelled) = signal::channel(false);
         let rounds = watch::Rounds {
             client: client.clone(),
@@ -233,6 +242,7 @@ impl Batch {
             events: events.clone(),
             cancelled: cancelled.clone(),
             described: Cell::default(),
+            arrays: RefCell::default(),
         };
         let watcher = Watcher::start(rounds);
         let shared = Rc::new(Shared {
@@ -245,20 +255,32 @@ impl Batch {
             entry: place.entry,
             region: place.region,
             queues: place.queues,
+            array_min: place.array_min,
+            ending: RefCell::default(),
             warned: RefCell::default(),
             troubles,
             events,
             cancelled,
             cancelled_at: Cell::default(),
         });
-        tokio::task::spawn_local(Submitter::new(shared).run(queue));
-        Self { launches, cancel }
+        tokio::task::spawn_local(Submitter::new(shared, to_come).run(queue));
+        Self {
+            launches,
+            coming,
+            cancel,
+        }
     }
 
     /// Hands an attempt over.
     pub(crate) fn launch(&self, launch: Launch) {
         // The submitter ends only with this handle.
         let _ = self.launches.send(launch);
+    }
+
+    /// Tells how many attempts are being prepared: company is waited for as long as there may be some.
+    pub(crate) fn expect(&self, coming: usize) {
+        self.coming
+            .send_if_modified(|before| std::mem::replace(before, coming) != coming);
     }
 
     /// Terminates every job of this run and submits nothing more. Each attempt still ends by a

@@ -1,6 +1,6 @@
 //! From what the flow host prepared to what Batch and the container are told.
 
-use std::env;
+use std::{collections::BTreeMap, env};
 
 use aws::batch::JobQueue;
 use compute::host::protocol::BatchCommand;
@@ -9,25 +9,31 @@ use model::{
         JobDefinition, JobNameParts, JobRequest, Options, Resources, Share, TimeLimit, job,
         job_name, overrides, spec_variables,
     },
-    launch_record::SpecRange,
+    launch_record::SpecPlace,
     layout,
     spec::{PackageRef, SPEC_VERSION, TaskSpec},
 };
 
-use super::{Launch, Shared, submit::Pending, watch::OutcomePlace};
+use super::{
+    Launch, Shared,
+    submit::{Pending, Recorded},
+    watch::OutcomePlace,
+};
 
 /// The bootstrap stops a step this much later than its `@timeout`, in seconds: after the alarm
 /// inside the task, before Batch.
 const BOOTSTRAP_GRACE: u64 = 60;
 
 /// What is known of a job before it has a name.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Job {
     pub(super) queue: String,
     pub(super) definition: String,
     resources: Resources,
     timeout_seconds: i32,
     share: Option<Share>,
+    /// Of @environment, as far as an override has room for it.
+    environment: BTreeMap<String, String>,
 }
 
 /// Resolves queue and definition; both are asked for once per run.
@@ -44,6 +50,7 @@ pub(super) async fn job(shared: &Shared, launch: &Launch) -> anyhow::Result<Job>
     let limit = time_limit(shared, launch)?;
     Ok(Job {
         share: share(&queue, launch)?,
+        environment: overrides::divide(&launch.command.container.user_environment).0,
         queue: queue.name,
         definition,
         resources: Resources::new(options)?,
@@ -76,37 +83,54 @@ pub(super) fn name(shared: &Shared, pending: &Pending, seq: u64) -> String {
 }
 
 impl Job {
+    /// What is submitted for these attempts: an array, if they are several.
     pub(super) fn request(
         self,
         shared: &Shared,
-        launch: &Launch,
+        members: &[Recorded],
         name: String,
         record_key: &str,
-        range: &SpecRange,
+        place: &SpecPlace,
     ) -> JobRequest {
         let address = shared.store.address().clone();
-        let mut environment = spec_variables(&address, record_key, range);
+        let mut environment = spec_variables(&address, record_key, place);
         environment.push(("AWS_DEFAULT_REGION".to_owned(), shared.region.clone()));
         if let Some(endpoint) = address.endpoint {
             environment.push(("METAFLOW_S3_ENDPOINT_URL".to_owned(), endpoint));
         }
-        let theirs = overrides::divide(&launch.command.container.user_environment).0;
         // What the user says wins over what we say.
-        environment.retain(|(name, _)| !theirs.contains_key(name));
-        environment.extend(theirs);
+        environment.retain(|(name, _)| !self.environment.contains_key(name));
+        environment.extend(self.environment);
         JobRequest {
             name,
             queue: self.queue,
             definition: self.definition,
-            parameters: launch.command.parameters.clone(),
-            tags: launch.command.tags.clone(),
+            parameters: common(members, |command| &command.parameters),
+            tags: common(members, |command| &command.tags),
             command: None,
             environment,
             resources: self.resources,
             timeout_seconds: self.timeout_seconds,
             share: self.share,
+            array_size: place
+                .array
+                .as_ref()
+                .map(|array| array.children.cast_signed()),
         }
     }
+}
+
+/// What is said of all of these attempts.
+fn common(
+    members: &[Recorded],
+    of: impl Fn(&BatchCommand) -> &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut all = members.iter().map(|one| of(&one.pending.launch.command));
+    let mut common = all.next().cloned().unwrap_or_default();
+    for other in all {
+        common.retain(|name, value| other.get(name) == Some(value));
+    }
+    common
 }
 
 /// What the container of an attempt is told.

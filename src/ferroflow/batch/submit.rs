@@ -12,18 +12,19 @@ use bytes::Bytes;
 use datastore::{ObjectStore, PutMode, PutOptions, PutOutcome};
 use model::{
     Timestamp,
+    array_spec::{ArrayKey, MAX_CHILDREN},
     batch::{JobId, JobRequest},
-    launch_record::{self, Planned},
+    launch_record::{self, Planned, PlannedMember},
     layout,
     spec::Claim,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch as signal};
 use uuid::Uuid;
 
-use super::{Launch, Shared, What, end, follow, request, watch::OutcomePlace};
+use super::{Launch, Shared, What, arrays, end, follow, request, watch::OutcomePlace};
 use crate::{advice, trouble::jittered};
 
-/// Attempts in one record: a record is written while earlier ones are still being submitted.
+/// Plain jobs in one record: a record is written while earlier ones are still being submitted.
 const MAX_PER_RECORD: usize = 100;
 
 /// Pause before SubmitJob is called again; doubled each time.
@@ -35,6 +36,8 @@ const MAX_RESENDS: u32 = 5;
 
 /// How long a job that may exist is looked for by its name: listings lag.
 const LOOKUP: Duration = Duration::from_secs(10);
+/// A twin of an array costs more.
+const LOOKUP_OF_ARRAY: Duration = Duration::from_secs(60);
 
 /// An attempt on its way to Batch, and how often it was decided to submit it.
 #[derive(Debug)]
@@ -47,25 +50,40 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) struct Recorded {
     pub(super) pending: Pending,
-    pub(super) request: JobRequest,
     pub(super) place: OutcomePlace,
+}
+
+/// A SubmitJob call that a record names: of one attempt, or of several as an array.
+#[derive(Debug)]
+struct Submission {
+    request: JobRequest,
+    members: Vec<Recorded>,
+}
+
+/// Attempts that ask for the same, and what they ask for.
+struct Group {
+    job: request::Job,
+    members: Vec<Pending>,
 }
 
 pub(super) struct Submitter {
     shared: Rc<Shared>,
     holder: String,
     next_seq: u64,
+    /// How many attempts are being prepared.
+    coming: signal::Receiver<usize>,
     again: mpsc::UnboundedSender<Pending>,
     returned: mpsc::UnboundedReceiver<Pending>,
 }
 
 impl Submitter {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
+    pub(super) fn new(shared: Rc<Shared>, coming: signal::Receiver<usize>) -> Self {
         let (again, returned) = mpsc::unbounded_channel();
         Self {
             shared,
             holder: Uuid::new_v4().to_string(),
             next_seq: 0,
+            coming,
             again,
             returned,
         }
@@ -81,11 +99,23 @@ impl Submitter {
                 },
                 Some(pending) = self.returned.recv() => batch.push(pending),
             }
-            while batch.len() < MAX_PER_RECORD {
+            self.wait_for_company().await;
+            while let Ok(pending) = self.returned.try_recv() {
+                batch.push(pending);
+            }
+            while batch.len() < MAX_CHILDREN {
                 let Ok(launch) = queue.try_recv() else { break };
                 batch.push(Pending { launch, number: 0 });
             }
             self.submit(batch).await;
+        }
+    }
+
+    /// Siblings are prepared one after the other, and could go out as one array.
+    async fn wait_for_company(&mut self) {
+        if self.shared.array_min.is_on() {
+            let nobody = self.coming.wait_for(|coming| *coming == 0);
+            let _ = tokio::time::timeout(arrays::COMPANY, nobody).await;
         }
     }
 
@@ -101,50 +131,44 @@ impl Submitter {
                 Some(Err(error)) => self.refuse(&pending.launch, &advice::explained(&error)),
             }
         }
-        if requested.is_empty() {
-            return;
-        }
-        match self.record(requested).await {
-            Ok(recorded) => {
-                for one in recorded {
-                    let (shared, again) = (Rc::clone(&self.shared), self.again.clone());
-                    tokio::task::spawn_local(submit_one(shared, one, again));
+        let same = |(one, its): &(Pending, request::Job), (other, others): &(Pending, _)| {
+            one.launch.attempt == other.launch.attempt
+                && one.launch.path.step == other.launch.path.step
+                && its == others
+        };
+        let groups = self.shared.array_min.divide(requested, same);
+        for groups in records(groups) {
+            match self.record(groups).await {
+                Ok(submissions) => {
+                    for one in submissions {
+                        let (shared, again) = (Rc::clone(&self.shared), self.again.clone());
+                        tokio::task::spawn_local(submit_one(shared, one, again));
+                    }
                 }
+                Err(error) => return self.shared.break_down(error),
             }
-            Err(error) => self.shared.break_down(error),
         }
     }
 
     /// Writes the next record of the chain. A record that is there already was written by
     /// somebody else: this launcher no longer owns the run.
-    async fn record(
-        &mut self,
-        requested: Vec<(Pending, request::Job)>,
-    ) -> anyhow::Result<Vec<Recorded>> {
-        let (flow, run) = (&self.shared.plan.flow, &self.shared.plan.run);
+    async fn record(&mut self, groups: Vec<Group>) -> anyhow::Result<Vec<Submission>> {
         let seq = self.next_seq;
-        let mut planned = Vec::with_capacity(requested.len());
-        let mut recorded = Vec::with_capacity(requested.len());
-        for (index, (pending, job)) in requested.into_iter().enumerate() {
-            let place = OutcomePlace {
-                seq,
-                index: index as u32,
-            };
-            let spec = request::spec(&self.shared, &pending, place)?;
-            let name = request::name(&self.shared, &pending, seq);
-            planned.push(Planned {
-                job_name: name.clone(),
-                queue: job.queue.clone(),
-                definition: job.definition.clone(),
-                key: pending.launch.task,
-                spec,
-            });
-            recorded.push((pending, job, name, place));
+        let mut index = 0_u32..;
+        let (mut planned, mut submissions) = (Vec::new(), Vec::new());
+        for Group { job, members } in groups {
+            let places = (&mut index).map(|index| OutcomePlace { seq, index });
+            let members = members.into_iter().zip(places);
+            let members = members.map(|(pending, place)| Recorded { pending, place });
+            let members: Vec<_> = members.collect();
+            planned.push(self.plan(&job, &members)?);
+            submissions.push((job, members));
         }
         let now = Timestamp(jiff::Timestamp::now().as_millisecond());
-        let (object, ranges) = launch_record::encode(seq, &self.holder, now, &planned)
+        let (object, places) = launch_record::encode(seq, &self.holder, now, &planned)
             .context("cannot write down what is to be submitted")?;
-        let key = layout::launch_record(flow, run, seq);
+        let key = layout::launch_record(&self.shared.plan.flow, &self.shared.plan.run, seq);
+        let object = Bytes::from(object);
         self.shared
             .on_datastore(async || self.write_record(&key, &object).await)
             .await?;
@@ -153,23 +177,39 @@ impl Submitter {
             tokio::task::spawn_local(check);
         }
         self.next_seq += 1;
-        let recorded = recorded.into_iter().zip(ranges);
-        Ok(recorded
-            .map(|((pending, job, name, place), range)| Recorded {
-                request: job.request(&self.shared, &pending.launch, name, &key, &range),
-                pending,
-                place,
+        let names = planned.into_iter().map(|planned| planned.job_name);
+        let all = submissions.into_iter().zip(names).zip(&places);
+        Ok(all
+            .map(|(((job, members), name), place)| Submission {
+                request: job.request(&self.shared, &members, name, &key, place),
+                members,
             })
             .collect())
     }
 
-    async fn write_record(&self, key: &str, object: &[u8]) -> anyhow::Result<()> {
+    fn plan(&self, job: &request::Job, members: &[Recorded]) -> anyhow::Result<Planned> {
+        let spec = |one: &Recorded| {
+            Ok::<_, anyhow::Error>(PlannedMember {
+                key: one.pending.launch.task,
+                spec: request::spec(&self.shared, &one.pending, one.place)?,
+            })
+        };
+        let first = members.first().context("a submission of nothing")?;
+        Ok(Planned {
+            job_name: request::name(&self.shared, &first.pending, first.place.seq),
+            queue: job.queue.clone(),
+            definition: job.definition.clone(),
+            members: members.iter().map(spec).collect::<Result<_, _>>()?,
+            key: (members.len() > 1).then(array_key),
+        })
+    }
+
+    async fn write_record(&self, key: &str, object: &Bytes) -> anyhow::Result<()> {
         let options = PutOptions {
             mode: PutMode::CreateOnly,
             user_metadata: None,
         };
-        let body = Bytes::copy_from_slice(object);
-        let written = self.shared.store.put(key, body, options).await;
+        let written = self.shared.store.put(key, object.clone(), options).await;
         let written = written.with_context(|| format!("cannot write the launch record `{key}`"))?;
         if written == PutOutcome::AlreadyExists && !self.is_mine(key, object).await? {
             return Err(anyhow!(
@@ -221,34 +261,90 @@ enum Obtained {
     GivenUp(String),
 }
 
-/// Submits one job and follows it to its end.
-async fn submit_one(shared: Rc<Shared>, recorded: Recorded, again: mpsc::UnboundedSender<Pending>) {
-    let why = match obtain_job(&shared, &recorded).await {
-        Obtained::Job(job) => return follow::follow(shared, recorded, job, again).await,
-        Obtained::Nothing => {
-            return follow::never_submitted(&shared, &recorded.pending.launch);
+/// What goes into one record: an array has its own, whose outcomes are then listed by themselves.
+fn records(groups: Vec<Vec<(Pending, request::Job)>>) -> Vec<Vec<Group>> {
+    let mut records: Vec<Vec<Group>> = Vec::new();
+    let mut plain = Vec::new();
+    for group in groups {
+        let is_array = group.len() > 1;
+        let (members, mut jobs): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let Some(job) = jobs.pop() else { continue };
+        let group = Group { job, members };
+        if is_array {
+            records.push(vec![group]);
+        } else {
+            plain.push(group);
         }
-        Obtained::Refused(why) => why,
-        Obtained::GivenUp(why) => {
-            // From here on no job of it can start; one that has started is followed.
-            let claim = shared
-                .on_datastore(async || end::claim(&shared, &recorded).await)
-                .await;
-            match claim {
-                Ok(Some(Claim::Claimed { job, .. })) => {
-                    return follow::follow(shared, recorded, JobId::new(job), again).await;
-                }
-                Ok(Some(Claim::Revoked { .. }) | None) => why,
-                Err(error) => return shared.break_down(error),
+    }
+    while !plain.is_empty() {
+        let rest = plain.split_off(plain.len().min(MAX_PER_RECORD));
+        records.push(std::mem::replace(&mut plain, rest));
+    }
+    records
+}
+
+fn array_key() -> ArrayKey {
+    let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(one.as_bytes());
+    key[16..].copy_from_slice(two.as_bytes());
+    ArrayKey(key)
+}
+
+/// Submits one job and follows it, or all its children, to their ends.
+async fn submit_one(
+    shared: Rc<Shared>,
+    submission: Submission,
+    again: mpsc::UnboundedSender<Pending>,
+) {
+    let obtained = obtain_job(&shared, &submission).await;
+    let is_array = submission.request.array_size.is_some();
+    for (index, recorded) in (0_u32..).zip(submission.members) {
+        let (shared, again) = (Rc::clone(&shared), again.clone());
+        match &obtained {
+            Obtained::Job(job) => {
+                let job = if is_array {
+                    job.child(index)
+                } else {
+                    job.clone()
+                };
+                tokio::task::spawn_local(follow::follow(shared, recorded, job, again));
+            }
+            Obtained::Nothing => follow::never_submitted(&shared, &recorded.pending.launch),
+            Obtained::Refused(why) => refused(&shared, &recorded, why.clone()),
+            Obtained::GivenUp(why) => {
+                tokio::task::spawn_local(give_up(shared, recorded, why.clone(), again));
             }
         }
-    };
+    }
+}
+
+/// From here on no job of it can start; one that has started is followed.
+async fn give_up(
+    shared: Rc<Shared>,
+    recorded: Recorded,
+    why: String,
+    again: mpsc::UnboundedSender<Pending>,
+) {
+    let claim = shared
+        .on_datastore(async || end::claim(&shared, &recorded).await)
+        .await;
+    match claim {
+        Ok(Some(Claim::Claimed { job, .. })) => {
+            follow::follow(shared, recorded, JobId::new(job), again).await;
+        }
+        Ok(Some(Claim::Revoked { .. }) | None) => refused(&shared, &recorded, why),
+        Err(error) => shared.break_down(error),
+    }
+}
+
+fn refused(shared: &Shared, recorded: &Recorded, why: String) {
     let launch = &recorded.pending.launch;
     shared.tell(launch.task, launch.attempt, What::Refused(why));
 }
 
 /// Sends until there is an answer.
-async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Obtained {
+async fn obtain_job(shared: &Shared, submission: &Submission) -> Obtained {
     let trouble = &shared.troubles.batch;
     let mut pause = FIRST_PAUSE;
     let mut resends = 0;
@@ -260,7 +356,7 @@ async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Obtained {
                 Obtained::GivenUp("The run was cancelled.".to_owned())
             };
         }
-        match shared.client.submit_job(&recorded.request).await {
+        match shared.client.submit_job(&submission.request).await {
             Ok(job) => {
                 trouble.worked();
                 return Obtained::Job(job);
@@ -276,8 +372,8 @@ async fn obtain_job(shared: &Shared, recorded: &Recorded) -> Obtained {
             Err(SubmitError::Throttled) => {}
             Err(SubmitError::NotSent(why)) => trouble.failed(&why),
             Err(SubmitError::Unknown(why)) => {
-                tracing::warn!(why, job = recorded.request.name, "SubmitJob: no reply");
-                if let Some(job) = find_by_name(shared, recorded).await {
+                tracing::warn!(why, job = submission.request.name, "SubmitJob: no reply");
+                if let Some(job) = find_by_name(shared, &submission.request).await {
                     return Obtained::Job(job);
                 }
                 resends += 1;
@@ -322,10 +418,14 @@ pub(super) async fn pause_unless_cancelled(shared: &Shared, pause: Duration) {
 }
 
 /// Looks for a job whose submission was not answered. Only saves a twin: twins are harmless.
-async fn find_by_name(shared: &Shared, recorded: &Recorded) -> Option<JobId> {
-    let deadline = tokio::time::Instant::now() + LOOKUP;
+async fn find_by_name(shared: &Shared, request: &JobRequest) -> Option<JobId> {
+    let patience = if request.array_size.is_some() {
+        LOOKUP_OF_ARRAY
+    } else {
+        LOOKUP
+    };
+    let deadline = tokio::time::Instant::now() + patience;
     loop {
-        let request = &recorded.request;
         match shared.client.find_job(&request.queue, &request.name).await {
             Ok(Some(job)) => return Some(job),
             Ok(None) if tokio::time::Instant::now() < deadline => {

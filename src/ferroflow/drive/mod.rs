@@ -222,6 +222,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
             if self.broken.is_none() {
                 self.dispatch();
             }
+            if let Some(batch) = &self.batch {
+                batch.expect(self.unasked.len() + self.open_questions);
+            }
             if let Some(outcome) = self.finished.take() {
                 return self.leave(&outcome).await;
             }

@@ -29,6 +29,8 @@ pub struct JobRequest {
     /// Its place in a queue with a scheduling policy; such a queue refuses jobs without one, and
     /// other queues refuse jobs with one.
     pub share: Option<Share>,
+    /// `arrayProperties`: how many children it has, if it is an array job.
+    pub array_size: Option<i32>,
 }
 
 /// Place of a job in a queue that has a scheduling policy.

@@ -20,6 +20,17 @@ impl JobId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Of an array job: the id of a child.
+    pub fn child(&self, index: u32) -> Self {
+        Self::new(format!("{self}:{index}"))
+    }
+
+    /// Of a child of an array job: the array.
+    pub fn parent(&self) -> Option<Self> {
+        let (parent, _) = self.0.split_once(':')?;
+        Some(Self::new(parent))
+    }
 }
 
 impl fmt::Display for JobId {

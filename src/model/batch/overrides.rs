@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    launch_record::SpecRange,
+    launch_record::{SpecPlace, SpecRange},
     spec::{StoreAddress, variable},
 };
 
@@ -25,7 +25,7 @@ pub const MAX_ADDED: usize = 2_048;
 pub fn spec_variables(
     store: &StoreAddress,
     record_key: &str,
-    range: &SpecRange,
+    place: &SpecPlace,
 ) -> Vec<(String, String)> {
     let StoreAddress { bucket, prefix, .. } = store;
     let slash = if prefix.is_empty() { "" } else { "/" };
@@ -33,15 +33,19 @@ pub fn spec_variables(
         offset,
         length,
         sha256,
-    } = range;
-    vec![
+    } = &place.spec;
+    let mut variables = vec![
         (
             variable::SPEC.to_owned(),
             format!("s3://{bucket}/{prefix}{slash}{record_key}"),
         ),
         (variable::RANGE.to_owned(), format!("{offset}+{length}")),
         (variable::SHA256.to_owned(), sha256.clone()),
-    ]
+    ];
+    if let Some(array) = &place.array {
+        variables.push((variable::ARRAY.to_owned(), array.to_string()));
+    }
+    variables
 }
 
 /// Divides the variables of @environment into those that an override takes and those for which
@@ -96,6 +100,7 @@ fn escaped_len(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::array_spec::{ArrayKey, ArrayTable};
 
     /// The longest key, in bytes (S3 user guide, "Naming Amazon S3 objects").
     const MAX_KEY: usize = 1_024;
@@ -149,12 +154,19 @@ mod tests {
             region: "ap-northeast-1".to_owned(),
             server_side_encryption: None,
         };
-        let range = SpecRange {
-            offset: u64::MAX,
-            length: u64::MAX,
-            sha256: "0".repeat(64),
+        let place = SpecPlace {
+            spec: SpecRange {
+                offset: u64::MAX,
+                length: u64::MAX,
+                sha256: "0".repeat(64),
+            },
+            array: Some(ArrayTable {
+                offset: u64::MAX,
+                children: u32::MAX,
+                key: ArrayKey([0; 32]),
+            }),
         };
-        let mut environment = spec_variables(&store, &key, &range);
+        let mut environment = spec_variables(&store, &key, &place);
         assert!(environment[0].1.len() > MAX_KEY + MAX_BUCKET);
         environment.push(pair("AWS_DEFAULT_REGION", "ap-northeast-1"));
         assert!(added_bytes(&[], &environment) < MAX_ADDED);
@@ -169,13 +181,16 @@ mod tests {
             region: "r".to_owned(),
             server_side_encryption: None,
         };
-        let range = SpecRange {
-            offset: 12,
-            length: 34,
-            sha256: "ab".to_owned(),
+        let place = SpecPlace {
+            spec: SpecRange {
+                offset: 12,
+                length: 34,
+                sha256: "ab".to_owned(),
+            },
+            array: None,
         };
         assert_eq!(
-            spec_variables(&store, "k", &range),
+            spec_variables(&store, "k", &place),
             [
                 pair("FERROFLOW_SPEC", "s3://b/p/q/k"),
                 pair("FERROFLOW_SPEC_RANGE", "12+34"),
@@ -183,6 +198,6 @@ mod tests {
             ]
         );
         store.prefix.clear();
-        assert_eq!(spec_variables(&store, "k", &range)[0].1, "s3://b/k");
+        assert_eq!(spec_variables(&store, "k", &place)[0].1, "s3://b/k");
     }
 }

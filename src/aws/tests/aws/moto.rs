@@ -317,6 +317,7 @@ fn request(definition: String, name: &str) -> JobRequest {
         },
         timeout_seconds: 60,
         share: None,
+        array_size: None,
     }
 }
 

@@ -28,6 +28,7 @@ fn request() -> JobRequest {
         },
         timeout_seconds: 432_000,
         share: None,
+        array_size: None,
     }
 }
 
