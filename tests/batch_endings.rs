@@ -88,13 +88,26 @@ impl Blocked {
 }
 
 /// A run of `blocks.py` whose tasks have these variables, with more arguments.
-fn start(lab: &Lab, stack: &Stack, mut variables: Value, more: &[&str]) -> Running {
+fn start(lab: &Lab, stack: &Stack, variables: Value, more: &[&str]) -> Running {
+    start_with_arrays_from("off", lab, stack, variables, more)
+}
+
+/// The same, with arrays of so many and more.
+fn start_with_arrays_from(
+    min: &str,
+    lab: &Lab,
+    stack: &Stack,
+    mut variables: Value,
+    more: &[&str],
+) -> Running {
     variables["TEST_SHARED"] = json!(lab.path().join("shared"));
     let variables = format!("environment:vars={variables}");
     let args = ["run", "--with", "batch", "--with", &variables];
     let args = [&args[..], &["--run-id-file", "run-id"], more].concat();
     let mut command = lab.command(Launcher::Ferroflow, &args);
-    command.envs(stack.environment());
+    command
+        .envs(stack.environment())
+        .env("FERROFLOW_ARRAY_MIN", min);
     // Whoever runs the tests in the background has made them ignore signals.
     lab.start(lab.through("env", &["--default-signal"], &command))
 }
@@ -172,6 +185,29 @@ fn ctrl_c_ends_a_wide_foreach() {
         .collect();
     assert!(left.is_empty(), "{left:?}\n{}", finished.all());
     finished.exited(1).says("Workflow interrupted.");
+}
+
+/// One call ends all children, and an array of which nothing has started.
+#[test]
+fn ctrl_c_ends_arrays() {
+    let lab = Lab::new("blocks.py");
+    let stack = Stack::start(&[]);
+    let more = ["--max-workers", "40"];
+    let running = start_with_arrays_from("8", &lab, &stack, json!({"WIDTH": "40"}), &more);
+    wait_for("tasks to block", || {
+        assert!(alive(running.pid()), "{}", running.output());
+        blocking(&lab).count() == 2
+    });
+    running.signal_group(Signal::SIGINT);
+    let finished = running.wait();
+    let states = stack.jobs(&run_id(&lab));
+    assert_eq!(states.len(), 2, "start, and an array: {states:?}");
+    let left = |state: &String| !["SUCCEEDED", "FAILED"].contains(&state.as_str());
+    assert!(!states.values().any(left), "{states:?}\n{}", finished.all());
+    finished.exited(1).says("Workflow interrupted.");
+    let history = fs::read_to_string(stack.folder().join("history.jsonl")).expect("a history");
+    let calls = history.matches("\"TerminateJob\"").count();
+    assert!((1..=4).contains(&calls), "{calls} calls for one array");
 }
 
 /// The splits that wait for a worker are not submitted once others were killed.

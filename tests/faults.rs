@@ -4,15 +4,10 @@
 
 mod harness;
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs};
 
-use checker::{Expectations, Finding, History, Promise, check};
-use harness::{
-    lab::{Lab, Launcher},
-    python,
-    stack::Stack,
-    tests_folder, wait_for,
-};
+use checker::{Expectations, History, Promise, check};
+use harness::{lab::Lab, python, stack::Stack, story::Story, tests_folder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -44,70 +39,6 @@ impl Task {
             successful: true,
             current_attempt: 0,
         }
-    }
-}
-
-/// A flow with a foreach `work`, on a stack where things go wrong.
-struct Story {
-    lab: Lab,
-    stack: Stack,
-    run: String,
-}
-
-impl Story {
-    /// Panics unless the run ends well, and keeps what launches promise.
-    fn of(flow: &str, more: &[&str], rules: &[Value]) -> Self {
-        let lab = Lab::new(flow);
-        let file = lab.path().join("faults.json");
-        fs::write(&file, json!(rules).to_string()).expect("the rules are written");
-        let stack = Stack::start(&["--faults", file.to_str().expect("a path that is text")]);
-        let vars = json!({"TEST_SHARED": lab.path().join("shared")});
-        let vars = format!("environment:vars={vars}");
-        let args = ["run", "--with", "batch", "--with", &vars];
-        let args = [&args[..], &["--run-id-file", "run-id"], more].concat();
-        let mut command = lab.command(Launcher::Ferroflow, &args);
-        // By this, the history tells the launcher from other programs of its kind.
-        command
-            .envs(stack.environment())
-            .env("AWS_SDK_UA_APP_ID", "launcher");
-        lab.start(command).wait().exited(0).says("Done!");
-        let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
-        Self { lab, stack, run }
-    }
-
-    /// The attempts in which a task's code has begun, by its index.
-    fn begun(&self, index: usize) -> String {
-        let marks = self.lab.shared(&format!("begun-{index}"));
-        fs::read_to_string(marks).expect("the task has begun")
-    }
-
-    /// Panics unless the history has nothing against the run. A launcher need not wait until Batch knows of a success:
-    /// the last jobs end a little later.
-    fn kept_its_promises(&self, expectations: &Expectations) {
-        let mut findings = Vec::new();
-        let check = |findings: &mut Vec<Finding>| {
-            let text = fs::read_to_string(self.path_of_history()).expect("a history");
-            let history = History::parse(&text).expect("lines of a history");
-            *findings = check(&history, expectations);
-            findings.iter().all(|f| f.promise != Promise::Terminal)
-        };
-        wait_for("all jobs to end", || check(&mut findings));
-        let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
-        assert!(findings.is_empty(), "{findings:#?}");
-    }
-
-    fn path_of_history(&self) -> PathBuf {
-        self.stack.folder().join("history.jsonl")
-    }
-
-    /// What the stack's history says of a kind.
-    fn history(&self, kind: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.path_of_history()).expect("the stack keeps a history");
-        text.lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
-            .filter(|line| line["kind"] == kind)
-            .map(|mut line| line["detail"].take())
-            .collect()
     }
 }
 
@@ -334,7 +265,9 @@ fn a_wide_run_outlives_a_bad_day() {
     let mut reclaim = now_and_then("StartJob", 0.2, json!({"lose_host": 1.0}));
     reclaim["at_most_per_subject"] = 3.into();
     rules.push(reclaim);
-    let story = Story::of("dozen.py", &["--max-workers", "6"], &rules);
+    // Some go out as arrays, what goes out again by itself.
+    let arrays = [("FERROFLOW_ARRAY_MIN", "3")];
+    let story = Story::with(&arrays, "dozen.py", &["--max-workers", "6"], &rules);
     let met = story.history("fault");
     assert!(met.len() >= 10, "too little went wrong: {met:#?}");
     let workers = Expectations {

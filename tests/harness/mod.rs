@@ -11,6 +11,7 @@ pub(crate) mod lab;
 pub(crate) mod processes;
 pub(crate) mod python;
 pub(crate) mod stack;
+pub(crate) mod story;
 pub(crate) mod terminal;
 
 use std::{

@@ -144,7 +144,7 @@ fn evidence<'a>(shared: &Shared, recorded: &Recorded, job: Option<&'a JobDetail>
         job,
         claimed: false,
         ended_by_us: *shared.cancelled.borrow(),
-        memory: recorded.request.resources.memory.parse().ok(),
+        memory: recorded.memory,
         time_limit: request::time_limit(shared, &recorded.pending.launch).ok(),
     }
 }

@@ -230,7 +230,11 @@ async fn terminate_array(shared: Rc<Shared>, array: JobId) {
 /// One call, and why it failed.
 async fn terminate(shared: &Shared, job: &JobId) -> Option<String> {
     // Boxed: only jobs that are being ended need its kilobytes.
-    let call = Box::pin(shared.client.terminate_job(job, terminate_reason::CANCELLED));
+    let call = Box::pin(
+        shared
+            .client
+            .terminate_job(job, terminate_reason::CANCELLED),
+    );
     match tokio::time::timeout(TERMINATE_PATIENCE, call).await {
         Ok(done) => done.err().map(|error| error.to_string()),
         Err(_) => Some("AWS Batch does not answer".to_owned()),

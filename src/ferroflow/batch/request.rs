@@ -83,6 +83,11 @@ pub(super) fn name(shared: &Shared, pending: &Pending, seq: u64) -> String {
 }
 
 impl Job {
+    /// What it asks for, in MiB.
+    pub(super) fn memory(&self) -> Option<u64> {
+        self.resources.memory.parse().ok()
+    }
+
     /// What is submitted for these attempts: an array, if they are several.
     pub(super) fn request(
         self,

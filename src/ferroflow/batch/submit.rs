@@ -51,6 +51,8 @@ pub(super) struct Pending {
 pub(super) struct Recorded {
     pub(super) pending: Pending,
     pub(super) place: OutcomePlace,
+    /// What the job asks for, in MiB.
+    pub(super) memory: Option<u64>,
 }
 
 /// A SubmitJob call that a record names: of one attempt, or of several as an array.
@@ -159,7 +161,11 @@ impl Submitter {
         for Group { job, members } in groups {
             let places = (&mut index).map(|index| OutcomePlace { seq, index });
             let members = members.into_iter().zip(places);
-            let members = members.map(|(pending, place)| Recorded { pending, place });
+            let members = members.map(|(pending, place)| Recorded {
+                pending,
+                place,
+                memory: job.memory(),
+            });
             let members: Vec<_> = members.collect();
             planned.push(self.plan(&job, &members)?);
             submissions.push((job, members));

@@ -22,11 +22,13 @@ impl JobId {
     }
 
     /// Of an array job: the id of a child.
+    #[must_use]
     pub fn child(&self, index: u32) -> Self {
         Self::new(format!("{self}:{index}"))
     }
 
     /// Of a child of an array job: the array.
+    #[must_use]
     pub fn parent(&self) -> Option<Self> {
         let (parent, _) = self.0.split_once(':')?;
         Some(Self::new(parent))

@@ -1,0 +1,87 @@
+//! A run on an embedded stack where things go wrong, and what the stack tells of it afterwards.
+
+use std::{fs, path::PathBuf};
+
+use checker::{Expectations, Finding, History, Promise, check};
+use serde_json::{Value, json};
+
+use super::{
+    lab::{Lab, Launcher},
+    stack::Stack,
+    wait_for,
+};
+
+/// A flow with a foreach `work`, on a stack where things go wrong.
+pub(crate) struct Story {
+    pub(crate) lab: Lab,
+    pub(crate) stack: Stack,
+    pub(crate) run: String,
+}
+
+impl Story {
+    /// Panics unless the run ends well, and keeps what launches promise.
+    pub(crate) fn of(flow: &str, more: &[&str], rules: &[Value]) -> Self {
+        Self::with(&[], flow, more, rules)
+    }
+
+    /// The same, with more variables in the launcher's environment.
+    pub(crate) fn with(
+        variables: &[(&str, &str)],
+        flow: &str,
+        more: &[&str],
+        rules: &[Value],
+    ) -> Self {
+        let lab = Lab::new(flow);
+        let file = lab.path().join("faults.json");
+        fs::write(&file, json!(rules).to_string()).expect("the rules are written");
+        let stack = Stack::start(&["--faults", file.to_str().expect("a path that is text")]);
+        let vars = json!({"TEST_SHARED": lab.path().join("shared")});
+        let vars = format!("environment:vars={vars}");
+        let args = ["run", "--with", "batch", "--with", &vars];
+        let args = [&args[..], &["--run-id-file", "run-id"], more].concat();
+        let mut command = lab.command(Launcher::Ferroflow, &args);
+        // By this, the history tells the launcher from other programs of its kind.
+        command
+            .envs(stack.environment())
+            .env("AWS_SDK_UA_APP_ID", "launcher")
+            .envs(variables.iter().copied());
+        lab.start(command).wait().exited(0).says("Done!");
+        let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
+        Self { lab, stack, run }
+    }
+
+    /// The attempts in which a task's code has begun, by its index.
+    pub(crate) fn begun(&self, index: usize) -> String {
+        let marks = self.lab.shared(&format!("begun-{index}"));
+        fs::read_to_string(marks).expect("the task has begun")
+    }
+
+    /// Panics unless the history has nothing against the run. A launcher need not wait until Batch knows of a success:
+    /// the last jobs end a little later.
+    pub(crate) fn kept_its_promises(&self, expectations: &Expectations) {
+        let mut findings = Vec::new();
+        let check = |findings: &mut Vec<Finding>| {
+            let text = fs::read_to_string(self.path_of_history()).expect("a history");
+            let history = History::parse(&text).expect("lines of a history");
+            *findings = check(&history, expectations);
+            findings.iter().all(|f| f.promise != Promise::Terminal)
+        };
+        wait_for("all jobs to end", || check(&mut findings));
+        let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+
+    pub(crate) fn path_of_history(&self) -> PathBuf {
+        self.stack.folder().join("history.jsonl")
+    }
+
+    /// What the stack's history says of a kind.
+    pub(crate) fn history(&self, kind: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path_of_history()).expect("the stack keeps a history");
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
+            .filter(|line| line["kind"] == kind)
+            .map(|mut line| line["detail"].take())
+            .collect()
+    }
+}
