@@ -49,7 +49,7 @@ const SECRET: [&str; 4] = [
 ];
 
 /// Variables that are shown as they are, in the order of the list.
-const VARIABLES: [&str; 25] = [
+const VARIABLES: [&str; 26] = [
     "METAFLOW_HOME",
     "METAFLOW_PROFILE",
     "FERROFLOW",
