@@ -37,7 +37,7 @@ const MAX_RESENDS: u32 = 5;
 /// How long a job that may exist is looked for by its name: listings lag.
 const LOOKUP: Duration = Duration::from_secs(10);
 /// A twin of an array costs more.
-const LOOKUP_OF_ARRAY: Duration = Duration::from_secs(60);
+const LOOKUP_OF_ARRAY: Duration = Duration::from_mins(1);
 
 /// An attempt on its way to Batch, and how often it was decided to submit it.
 #[derive(Debug)]
