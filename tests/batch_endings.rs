@@ -201,13 +201,18 @@ fn ctrl_c_ends_arrays() {
     running.signal_group(Signal::SIGINT);
     let finished = running.wait();
     let states = stack.jobs(&run_id(&lab));
-    assert_eq!(states.len(), 2, "start, and an array: {states:?}");
+    // Siblings that are prepared too late for one array go out in another.
+    let arrays = states.len() - 1;
+    assert!((1..=5).contains(&arrays), "{states:?}");
     let left = |state: &String| !["SUCCEEDED", "FAILED"].contains(&state.as_str());
     assert!(!states.values().any(left), "{states:?}\n{}", finished.all());
     finished.exited(1).says("Workflow interrupted.");
     let history = fs::read_to_string(stack.folder().join("history.jsonl")).expect("a history");
     let calls = history.matches("\"TerminateJob\"").count();
-    assert!((1..=4).contains(&calls), "{calls} calls for one array");
+    assert!(
+        (1..=4 * arrays).contains(&calls),
+        "{calls} calls for {arrays} arrays"
+    );
 }
 
 /// The splits that wait for a worker are not submitted once others were killed.

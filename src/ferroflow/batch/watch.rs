@@ -4,6 +4,8 @@
 //! As long as one call serves them all, children of arrays are asked for like plain jobs. Beyond that only their arrays are,
 //! whose summaries tell how many children have ended: of those whose outcomes are missing, Batch is asked why.
 
+mod arrays;
+
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
@@ -28,6 +30,7 @@ use tokio::{
     time::Instant,
 };
 
+use self::arrays::Arrays;
 use super::{BatchEvent, Troubles};
 
 /// Pause between two rounds while few jobs are watched.
@@ -50,9 +53,6 @@ const WHOLE_LINE: usize = 5;
 
 /// DescribeJobs serves this many ids (AWS Batch API reference, DescribeJobs).
 const IDS_PER_CALL: usize = 100;
-
-/// Of an array that has ended, so many children without outcome are asked for in a round.
-const MISSING_AT_ONCE: usize = 5 * IDS_PER_CALL;
 
 /// Rounds are spaced so that DescribeJobs stays below this many calls per second.
 const CALLS_PER_SECOND: usize = 5;
@@ -298,90 +298,12 @@ fn to_describe(registry: &HashMap<JobId, Entry>, first_in_line: usize) -> Vec<Jo
     jobs.into_iter().map(|(id, _)| id.clone()).collect()
 }
 
-/// What Batch has said of arrays whose children are not asked for one by one.
-#[derive(Debug, Default)]
-pub(super) struct Arrays {
-    ended: HashMap<JobId, EndedChildren>,
-    /// Where the last question for children of an array has stopped.
-    last: HashMap<JobId, OutcomePlace>,
-}
-
-/// How many children of an array have ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EndedChildren {
-    Some(u32),
-    All,
-}
-
-impl Arrays {
-    fn told(&mut self, found: &BTreeMap<JobId, JobDetail>, ended_children: &BTreeMap<JobId, u32>) {
-        for (id, count) in ended_children {
-            let is_over = found.get(id).is_some_and(|job| job.status.is_terminal());
-            let ended = if is_over {
-                EndedChildren::All
-            } else {
-                EndedChildren::Some(*count)
-            };
-            self.ended.insert(id.clone(), ended);
-        }
-    }
-
-    /// The jobs to ask for: where these are more than a call serves, arrays in the place of their children.
-    fn in_their_place(
-        &mut self,
-        registry: &HashMap<JobId, Entry>,
-        first_in_line: usize,
-    ) -> Vec<JobId> {
-        let ids = to_describe(registry, first_in_line);
-        if ids.len() <= IDS_PER_CALL {
-            return ids;
-        }
-        let mut children = BTreeMap::<JobId, BTreeMap<OutcomePlace, &JobId>>::new();
-        let mut plain: Vec<_> = ids;
-        plain.retain(|id| id.parent().is_none());
-        for (id, entry) in registry {
-            if let Some(array) = id.parent() {
-                children.entry(array).or_default().insert(entry.place, id);
-            }
-        }
-        self.ended.retain(|array, _| children.contains_key(array));
-        self.last.retain(|array, _| children.contains_key(array));
-        for (array, children) in children {
-            let without_outcome: Vec<_> = children
-                .into_iter()
-                .filter(|(_, id)| !registry[*id].has_ended())
-                .collect();
-            plain.extend(self.missing(&array, &without_outcome));
-            plain.push(array);
-        }
-        plain
-    }
-
-    /// Children that may have ended without an outcome. Until Batch tells which, a call's worth of them is asked for in
-    /// turn; nobody knows how many of the array's are still watched, so that any ended one is a reason to ask.
-    fn missing(&mut self, array: &JobId, open: &[(OutcomePlace, &JobId)]) -> Vec<JobId> {
-        let asked = match self.ended.get(array) {
-            Some(EndedChildren::All) => MISSING_AT_ONCE,
-            Some(EndedChildren::Some(count)) if *count > 0 => IDS_PER_CALL - 1,
-            _ => return Vec::new(),
-        };
-        let last = self.last.get(array);
-        let begin = open.partition_point(|(place, _)| last.is_some_and(|last| place <= last));
-        let turn = open.iter().cycle().skip(begin).take(asked.min(open.len()));
-        let turn: Vec<_> = turn.collect();
-        if let Some((place, _)) = turn.last() {
-            self.last.insert(array.clone(), *place);
-        }
-        turn.into_iter().map(|(_, id)| (*id).clone()).collect()
-    }
-}
-
 impl Entry {
-    /// Whether its end is known, be it by an outcome or by Batch.
-    fn has_ended(&self) -> bool {
+    /// Whether Batch has said how it ended.
+    fn is_terminal(&self) -> bool {
         let seen = self.seen.borrow();
         let status = seen.detail.as_ref().map(|detail| &detail.status);
-        seen.outcome || status.is_some_and(JobStatus::is_terminal)
+        status.is_some_and(JobStatus::is_terminal)
     }
 
     /// Whether Batch showed the job as not begun when it was last asked.
@@ -408,7 +330,7 @@ fn open_places(registry: &Registry) -> BTreeMap<OutcomePlace, JobId> {
 mod tests {
     use super::*;
 
-    fn detail(id: &str, status: &str) -> JobDetail {
+    pub(super) fn detail(id: &str, status: &str) -> JobDetail {
         JobDetail {
             id: JobId::new(id),
             name: String::new(),
