@@ -27,6 +27,8 @@ _WITHOUT_POSITION = ("/dev/null", "/dev/random", "/dev/urandom")
 
 # What upstream sets for each task, and nothing reads while a flow's file is loaded.
 _OF_EACH_TASK = frozenset("PYTHONUNBUFFERED METAFLOW_RUN_ID TRACEPARENT TRACESTATE traceparent tracestate".split())
+# What only the engine has (launch.py).
+_OF_THE_ENGINE = frozenset(["FERROFLOW_BOOTSTRAP_DIR"])
 
 
 def obstacle(seen):
@@ -54,7 +56,7 @@ def changed_command(argv):
 
 def changed_variables(change):
     """What an environment changes for the interpreter, in words, or None."""
-    names = sorted((set(change["set"]) | set(change["unset"])) - _OF_EACH_TASK)
+    names = sorted((set(change["set"]) | set(change["unset"])) - _OF_EACH_TASK - _OF_THE_ENGINE)
     return "its environment has other %s" % " ".join(names) if names else None
 
 

@@ -157,6 +157,7 @@ class Commands(unittest.TestCase):
 
     def test_variables(self):
         self.assertIsNone(forkable.changed_variables({"set": {"METAFLOW_RUN_ID": "1"}, "unset": []}))
+        self.assertIsNone(forkable.changed_variables({"set": {}, "unset": ["FERROFLOW_BOOTSTRAP_DIR"]}))
         changed = forkable.changed_variables({"set": {"B": "1", "METAFLOW_RUN_ID": "1"}, "unset": ["A"]})
         self.assertEqual(changed, "its environment has other A B")
 

@@ -20,6 +20,12 @@ class Starts(FolderCase):
             open(self.path(folder, "__init__.py"), "w").close()
         shutil.copy(self.path("tiny.py"), self.path("flows", "small", "first.py"))
 
+    def test_tasks_are_forked(self):
+        """With all that an installation adds to the engine's environment."""
+        self.run_flow(PYTHON, "tiny.py", "run")
+        told = self.run_command(FERROFLOW, "status", "-v").stdout
+        self.assertRegex(told, r"attempts: +2: 2 forked\n")
+
     def test_as_a_module_of_python(self):
         self.make_package()
         self.run_flow(PYTHON, "-m", "flows.small.first", "run")
