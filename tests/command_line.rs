@@ -19,7 +19,7 @@ use harness::{
 
 /// A folder with flows, and `ferroflow` on a PATH.
 fn place() -> (tempfile::TempDir, std::ffi::OsString) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = harness::temporary::folder();
     for name in ["flow.py", "my flow.py", "notes.txt"] {
         fs::write(folder.path().join(name), "").expect("a file");
     }

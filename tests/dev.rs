@@ -24,7 +24,7 @@ struct Dev {
 
 impl Dev {
     fn new() -> Self {
-        let base = tempfile::tempdir().expect("a temporary folder");
+        let base = harness::temporary::folder();
         Self { base }
     }
 

@@ -171,7 +171,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = harness::temporary::folder();
         let path = folder.path();
         for name in ["home/.config/fish/completions", "bin"] {
             fs::create_dir_all(path.join(name)).expect("a folder");

@@ -32,6 +32,7 @@ fn run(module: &str) {
         .args(["-m", "unittest", module])
         .current_dir(FOLDER)
         .env("FERROFLOW_TEST_BIN", FERROFLOW)
+        .env("TMPDIR", harness::temporary::base())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .output()

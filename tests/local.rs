@@ -72,7 +72,7 @@ fn the_tests_named_in_the_readme_exist() {
 /// A launcher that is upstream with one tag more: a comparison that finds nothing there is worth nothing.
 #[test]
 fn the_comparison_notices_a_difference() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = harness::temporary::folder();
     let launcher = folder.path().join("launcher");
     let script = format!(
         "#!/bin/sh\nFERROFLOW=off exec '{}' \"$@\" --tag one_more\n",

@@ -9,7 +9,7 @@ mod harness;
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::LazyLock,
 };
@@ -94,6 +94,7 @@ fn compare(case: &str, how: &[&str], settings: BTreeMap<&str, &str>) {
         .envs(&lab.environment)
         .envs(settings)
         .env("FERROFLOW_BIN", harness::FERROFLOW)
+        .env("TMPDIR", harness::temporary::base())
         .env("FERROFLOW_BOOTSTRAP_DIR", bootstraps::folder())
         .stdin(Stdio::null())
         .output()
@@ -106,12 +107,8 @@ fn compare(case: &str, how: &[&str], settings: BTreeMap<&str, &str>) {
     );
 }
 
-/// Past the macros whose output the harness keeps to itself when a test passes.
 fn skipped(case: &str, why: &str) {
-    let _ = writeln!(
-        std::io::stderr(),
-        "SKIPPED: {case} on moto (tests/moto.rs): {why}"
-    );
+    harness::skipped(&format!("{case} on moto (tests/moto.rs)"), why);
 }
 
 /// One for all tests of this process. It is never dropped, and ends when its standard input does, with this process.

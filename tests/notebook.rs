@@ -28,7 +28,7 @@ const MODULES: [&str; 8] = [
 
 /// Runs a module by `ferroflow -m`, on a stack if there is one.
 fn run(module: &str, python: &Path, stack: Option<&Stack>) {
-    let home = tempfile::tempdir().expect("a temporary folder");
+    let home = harness::temporary::folder();
     let mut command = Command::new(FERROFLOW);
     lab::clear(&mut command);
     command
@@ -39,6 +39,7 @@ fn run(module: &str, python: &Path, stack: Option<&Stack>) {
         .env("FERROFLOW_PYTHON", python)
         .env("METAFLOW_USER", "tester")
         .env("HOME", home.path())
+        .env("TMPDIR", harness::temporary::base())
         .env("METAFLOW_HOME", home.path().join("metaflowconfig"))
         .env(
             "PATH",

@@ -130,7 +130,7 @@ fn a_run_that_has_ended_is_told_with_reasons_and_counts() {
     );
     let below = lab.path().join("home");
     assert_eq!(told(&below, &["StartForeachFlow"]), table);
-    let elsewhere = tempfile::tempdir().expect("a temporary folder");
+    let elsewhere = harness::temporary::folder();
     let settings = elsewhere.path().join("home/metaflowconfig");
     fs::create_dir_all(&settings).expect("a folder");
     let config = serde_json::json!({ "METAFLOW_DATASTORE_SYSROOT_LOCAL": lab.path() });
@@ -152,7 +152,7 @@ fn a_run_that_has_ended_is_told_with_reasons_and_counts() {
 
 #[test]
 fn what_cannot_be_told_is_an_error_that_says_why() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = harness::temporary::folder();
     let here = folder.path();
     assert!(refused(here, &[], 1).contains("there is no .metaflow folder in `"));
     assert!(refused(here, &["A/1/start/2"], 1).contains("names no run"));

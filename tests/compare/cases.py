@@ -77,7 +77,7 @@ A_TERMINAL = {"TERM": "xterm", "CI": "", "NO_COLOR": ""}
 CASES = [
     one("linear", of_the_place=("environment",)),
     one("tags", "run", "--tag", "colour:blue", "--tag", "plain", flow="linear",
-        batch=with_batch("--tag", "colour:blue", "--tag", "plain"), of_the_place=("environment",)),
+        batch=with_batch("--tag", "colour:blue", "--tag", "plain", "--namespace", "user:somebody"), of_the_place=("environment",)),
     one("namespace", "run", "--namespace", "user:somebody", flow="linear",
         batch=with_batch("--namespace", "user:somebody"), of_the_place=("environment",)),
     one("global_namespace", "run", "--namespace", "", flow="linear", batch=None),
@@ -85,14 +85,14 @@ CASES = [
     one("below_the_root", flow="linear", folder="a/b", batch=None),
     one("branch3"),
     one("one_worker", "run", "--max-workers", "1", flow="branch3", batch=None),
-    # Batch: a job takes seconds, and 24 of them queue up as 100 do.
-    one("foreach100", batch=with_batch("--width", "24")),
+    # Batch: a job takes seconds, and 12 of them queue up as 100 do; the order of ids is that of numbers, not of texts.
+    one("foreach100", batch=with_batch("--width", "12")),
     one("one_worker_in_foreach", "run", "--max-workers", "1", flow="start_foreach", batch=None),
     one("terminal", flow="custom_ends", terminal=True, env=A_TERMINAL, batch=None),
     one("terminal_of_failure", flow="dies", exit=1, terminal=True, env=A_TERMINAL, batch=None),
     one("foreach_wide", "run", "--max-num-splits", "300", batch=None),
     one("foreach_values"),
-    one("nested5x5", batch=with_batch("--width", "3")),
+    one("nested5x5", batch=with_batch("--width", "2")),
     one("foreach_after_join"),
     one("switch"),
     one("switch_small", "run", "--size", "small", flow="switch", batch=None),

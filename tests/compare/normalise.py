@@ -2,13 +2,14 @@
 
 import os
 import re
+import tempfile
 
 GENERAL = [
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?Z?"), "<time>"),
     (re.compile(r"\(pid \d+\)"), "(pid <pid>)"),
     (re.compile(r"0x[0-9a-f]{6,}"), "<address>"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?::\d+)?\b"), "<uuid>"),
-    (re.compile(r"/(?:private/)?tmp/tmp[a-z0-9_]+"), "<temporary>"),
+    (re.compile(r"(?:/private)?%s/tmp[a-z0-9_]+" % re.escape(tempfile.gettempdir())), "<temporary>"),
 ]
 # What the way to Batch says about itself, in an order that depends on time. It is no part of what a task says.
 CHATTER = re.compile(

@@ -29,6 +29,7 @@ class RunView:
         self.normalise = Normaliser(self.run_id, folder, origin, origin_view)
         self.store = None
         self.keys = {}
+        self.code_packages = {}
 
     def view(self):
         steps = self._steps()
@@ -104,7 +105,7 @@ class RunView:
             "data": sorted(a.id for a in task),
             "files_of_no_attempt": files.get("", []),
             "attempts": {a: self._attempt(task, a, files[a]) for a in attempts},
-            "code": code(task),
+            "code": self._code(task),
             "cards": cards(task),
             "batch_job": batch_job.view(task),
         }
@@ -155,6 +156,13 @@ class RunView:
         elif name.startswith("aws-batch-") or name == "origin-task-id":
             value = "<any>"
         return [name, str(metadata.type), self.normalise(str(value))]
+
+    def _code(self, task):
+        """Most tasks have the same package, which upstream's Client fetches and unpacks for each of them."""
+        package = task.metadata_dict.get("code-package")
+        if package not in self.code_packages:
+            self.code_packages[package] = code(task)
+        return self.code_packages[package]
 
     def _relatives(self, task, which):
         try:

@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{FERROFLOW, stack::Stack};
+use crate::harness::{FERROFLOW, stack::Stack, temporary};
 
 /// What an interpreter with Metaflow would answer; that of the tests takes a second.
 pub(crate) fn canned(metaflow: &str) -> Value {
@@ -30,7 +30,7 @@ pub(crate) struct Place {
 impl Place {
     /// With nothing but a user's name, and a stand-in for Python.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = temporary::folder();
         let place = Self {
             folder,
             variables: BTreeMap::new(),

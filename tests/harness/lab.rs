@@ -14,7 +14,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use super::{DEADLINE, FERROFLOW, python, remove_variables, tests_folder};
+use super::{DEADLINE, FERROFLOW, python, remove_variables, temporary, tests_folder};
 
 /// Variables of the caller that must not reach a flow.
 const OURS: [&str; 5] = ["METAFLOW_", "FERROFLOW", "AWS_", "PYTHON", "TEST_SHARED"];
@@ -40,7 +40,7 @@ impl Lab {
 
     /// The same, with the flow at another path below the folder.
     pub(crate) fn with_path(flow: &str, path: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = temporary::folder();
         let target = folder.path().join(path);
         fs::create_dir_all(target.parent().expect("a path in the folder")).expect("its folder");
         fs::copy(tests_folder().join("flows").join(flow), &target).expect("the flow is copied");

@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use super::{FERROFLOW, bootstraps, python, remove_variables, tests_folder};
+use super::{FERROFLOW, bootstraps, python, remove_variables, temporary, tests_folder};
 
 /// Starts the stack, prints its environment, waits for the end of standard input, which is this process's, and removes
 /// everything.
@@ -32,7 +32,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// A stack of its own, with more arguments for `dev up`.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder").keep();
+        let folder = temporary::folder().keep();
         let mut command = Command::new("sh");
         remove_variables(&mut command, &["METAFLOW_", "FERROFLOW", "AWS_"]);
         let mut process = command
