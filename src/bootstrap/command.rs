@@ -106,6 +106,7 @@ mod tests {
             files: [].into(),
             install: false,
             time_limit: 0,
+            lease: None,
         }
     }
 

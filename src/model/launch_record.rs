@@ -240,6 +240,7 @@ mod tests {
                 files: BTreeMap::new(),
                 install: true,
                 time_limit: 60,
+                lease: None,
             },
         }
     }

@@ -111,6 +111,11 @@ pub fn launch_record(flow: &FlowName, run: &RunId, seq: u64) -> String {
     format!("{}/launch/{seq:08}", run_folder(flow, run))
 }
 
+/// Key of the run's lease: `.ferroflow/Flow/run/lease`.
+pub fn lease(flow: &FlowName, run: &RunId) -> String {
+    format!("{}/lease", run_folder(flow, run))
+}
+
 /// Key of the claim of one launch of an attempt: `…/claim/<step>/<task>/<attempt>.<launch>`.
 pub fn claim(flow: &FlowName, task: &TaskPath, attempt: Attempt, launch: u32) -> String {
     let TaskPath { run, step, task } = task;

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod input_paths;
 pub mod launch_record;
 pub mod layout;
+pub mod lease;
 pub mod mflog;
 pub mod pickle;
 pub mod plan;

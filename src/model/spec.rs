@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, FlowName, TaskPath};
+use crate::{Attempt, FlowName, TaskPath, lease::LeaseTerms};
 
 /// The version of the spec, claim and outcome documents written here.
 pub const SPEC_VERSION: u32 = 1;
@@ -65,6 +65,9 @@ pub struct TaskSpec {
     pub install: bool,
     /// Seconds after which the step is stopped; measured from the claim.
     pub time_limit: u64,
+    /// The lease of the run, unless it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseTerms>,
 }
 
 /// Address of an S3 datastore.
@@ -183,7 +186,7 @@ pub enum Stopped {
     Terminated,
     /// The time limit of the spec was reached.
     TimeLimit,
-    /// The launcher was not heard of for too long. No bootstrap looks for that yet.
+    /// The launcher was not heard of for too long ([`crate::lease`]).
     LauncherLost,
 }
 

@@ -180,6 +180,7 @@ pub(super) fn spec(
             TimeLimit::Decorator(seconds) => seconds.saturating_add(BOOTSTRAP_GRACE),
             TimeLimit::Default(seconds) => seconds,
         },
+        lease: None,
     })
 }
 
