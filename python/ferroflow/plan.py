@@ -3,7 +3,7 @@
 import os
 import sys
 
-from . import credentials, runner
+from . import attach, credentials, runner
 from .errors import HandBack
 
 PLAN_VERSION = 1
@@ -36,6 +36,8 @@ def describe(runtime, batch_steps):
         "metadata": runtime._metadata.TYPE,
         "console": {"color": _color(), "quiet": _quiet()},
         "ends_with_host": runner.has_started_this(),
+        "origin": attach.origin(runtime),
+        "taken_from": attach.taken_from(),
     }
     if runtime._metadata.TYPE == "local":
         plan["metadata_root"] = _metadata_root()

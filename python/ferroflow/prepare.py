@@ -157,19 +157,29 @@ class Preparer:
                 if question["attempt"] == 0:
                     self._launch_first(question)
                 else:
-                    self._launch_next(self.tasks[question["task"]], question["attempt"])
+                    self._launch_next(self._known(question), question["attempt"])
             except _Captured as captured:
                 return captured, made[-1]
         raise RuntimeError("Metaflow did not start a process for step %s" % question["step"])
 
-    def _launch_first(self, question):
-        runtime = self._runtime
+    def _task_arguments(self, question):
         for path in question["input_paths"]:
-            runtime._is_cloned.setdefault(path, False)  # as _queue_tasks does for each task that ended
+            self._runtime._is_cloned.setdefault(path, False)  # as _queue_tasks does for each task that ended
         kwargs = {"input_paths": list(question["input_paths"])}
         if question.get("split_index") is not None:
             kwargs["split_index"] = str(question["split_index"])  # as _queue_task_foreach
-        runtime._run_queue = [(question["step"], kwargs)]
+        if question.get("task_id") is not None:
+            kwargs["task_id"] = question["task_id"]  # another host has made it
+        return kwargs
+
+    def _known(self, question):
+        """The task of a further attempt, made again where another host has made it."""
+        task = self.tasks.get(question["task"])
+        return task or self._runtime._new_task(question["step"], **self._task_arguments(question))
+
+    def _launch_first(self, question):
+        runtime = self._runtime
+        runtime._run_queue = [(question["step"], self._task_arguments(question))]
         try:
             runtime._launch_workers()
         finally:

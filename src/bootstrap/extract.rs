@@ -30,7 +30,7 @@ const MODE: u32 = 0o777;
 
 /// A package was not unpacked.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ExtractError {
+pub enum ExtractError {
     /// It cannot be read, or the disk is full.
     #[error("failed to unpack the code package")]
     Io(#[from] io::Error),
@@ -56,7 +56,7 @@ struct Link {
 }
 
 /// Unpacks a package into a folder that holds nothing of others.
-pub(crate) fn extract(package: impl Read, root: &Path) -> Result<(), ExtractError> {
+pub fn extract(package: impl Read, root: &Path) -> Result<(), ExtractError> {
     let mut archive = Archive::new(MultiGzDecoder::new(package));
     let (mut members, mut bytes) = (0, 0_u64);
     let (mut links, mut folders) = (Vec::new(), Vec::new());

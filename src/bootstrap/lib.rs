@@ -46,6 +46,7 @@ mod work_dir;
 
 pub use console::Console;
 pub use entrypoint::entrypoint;
+pub use extract::{ExtractError, extract};
 pub use environment::Environment;
 pub use interrupts::Interrupts;
 pub use program::main;

@@ -33,10 +33,11 @@ use nix::{
     unistd::{Pid, getpgrp},
 };
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::{
     apart::{self, Side},
-    batch::{ArrayMin, Batch, Place},
+    batch::{self, ArrayMin, Batch, Place, Turns},
     bootstraps,
     drive::{Driver, RunStart},
     trouble::Patience,
@@ -81,6 +82,8 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
             launcher_group,
             fork_server,
             patience,
+            turns: None,
+            recovered: None,
         };
         match start.plan.datastore.kind {
             DatastoreKind::Local => drive_on_disk(start, events).await?,
@@ -113,29 +116,75 @@ async fn drive_on_disk(start: RunStart, events: Events) -> Result<()> {
         .await
 }
 
-async fn drive_on_s3(start: RunStart, mut events: Events) -> Result<()> {
+async fn drive_on_s3(mut start: RunStart, mut events: Events) -> Result<()> {
+    let questions = start.host.questions();
+    let connecting = connect(&mut start, questions);
     let (store, batch) = tokio::select! {
-        ready = connect(&start.plan, start.host.questions()) => ready?,
+        ready = connecting => ready?,
         // Nothing has been asked for, so there is nothing to end in order.
         _ = events.recv() => bail!("ended while connecting to AWS"),
     };
     let shared = Arc::clone(&store);
     let start_batch = |plan: &Arc<_>, known: &Arc<_>, troubles| {
-        let (client, place) = batch?;
         let (sender, receiver) = mpsc::unbounded_channel();
         let plan = Arc::clone(plan);
         let known = Arc::clone(known);
-        let batch = Batch::start(plan, client, shared, known, place, troubles, sender);
+        let batch = Batch::start(plan, batch?, shared, known, troubles, sender);
         Some((batch, receiver))
     };
     Driver::new(start, events, store, start_batch)?.run().await
 }
 
-/// The datastore, and where jobs go if there are any.
+/// The datastore, and how jobs are launched if there are any. A run of another launcher's is taken over here.
 async fn connect(
-    plan: &Plan,
+    start: &mut RunStart,
     questions: Questions,
-) -> Result<(Arc<S3Store>, Option<(Client, Place)>)> {
+) -> Result<(Arc<S3Store>, Option<batch::Start>)> {
+    let plan = &start.plan;
+    let aws = load(plan, questions).await?;
+    let store = Arc::new(S3Store::open(&aws, &plan.datastore.root).await?);
+    if !plan.steps.values().any(|step| step.batch) {
+        if let Some(from) = &plan.taken_from {
+            bail!("run {} of {from} has no step on AWS Batch\nhint: resume it", plan.run);
+        }
+        return Ok((store, None));
+    }
+    let array_min = ArrayMin::of_environment()?;
+    let grace = batch::grace_of_environment()?;
+    let place = Place {
+        entry: bootstraps::provide(&store).await?,
+        region: aws.region().unwrap_or(&store.address().region).to_owned(),
+        queues: if plan.aws.sandbox {
+            QueueLookup::Sandbox
+        } else {
+            QueueLookup::Describe
+        },
+        array_min,
+    };
+    let holder = Uuid::new_v4().to_string();
+    let recovered = match &plan.taken_from {
+        Some(from) => Some(batch::recover(&store, plan, &holder, from).await?),
+        None => None,
+    };
+    let turns = Turns::default();
+    let batch = batch::Start {
+        client: Client::new(&aws)?,
+        place,
+        launcher: start.launcher.clone(),
+        holder,
+        grace,
+        next_seq: recovered.as_ref().map(|recovered| recovered.next_seq),
+        turns: turns.clone(),
+    };
+    if let Some(recovered) = &recovered {
+        start.plan = recovered.plan.clone();
+    }
+    start.turns = Some(turns);
+    start.recovered = recovered;
+    Ok((store, Some(batch)))
+}
+
+async fn load(plan: &Plan, questions: Questions) -> Result<Aws> {
     let ask = Ask::new(move |service| {
         let answer = questions.credentials(service);
         Box::pin(async move {
@@ -143,7 +192,7 @@ async fn connect(
             Ok(credentials(found))
         })
     });
-    let aws = Aws::load(Settings {
+    let settings = Settings {
         s3: plan.s3.clone(),
         region: plan.aws.region.clone(),
         credentials: match plan.aws.credentials {
@@ -156,24 +205,8 @@ async fn connect(
             ..aws::Patience::default()
         },
         ..Settings::default()
-    })
-    .await?;
-    let store = Arc::new(S3Store::open(&aws, &plan.datastore.root).await?);
-    if !plan.steps.values().any(|step| step.batch) {
-        return Ok((store, None));
-    }
-    let array_min = ArrayMin::of_environment()?;
-    let place = Place {
-        entry: bootstraps::provide(&store).await?,
-        region: aws.region().unwrap_or(&store.address().region).to_owned(),
-        queues: if plan.aws.sandbox {
-            QueueLookup::Sandbox
-        } else {
-            QueueLookup::Describe
-        },
-        array_min,
     };
-    Ok((store, Some((Client::new(&aws)?, place))))
+    Ok(Aws::load(settings).await?)
 }
 
 fn credentials(found: HostCredentials) -> Credentials {

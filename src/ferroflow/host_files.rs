@@ -26,6 +26,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/__init__.py",
     "ferroflow/__main__.py",
     "ferroflow/at_import.py",
+    "ferroflow/attach.py",
     "ferroflow/batch.py",
     "ferroflow/binary.py",
     "ferroflow/credentials.py",

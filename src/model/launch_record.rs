@@ -1,8 +1,8 @@
 //! A record of the launch chain: what a launcher is about to submit, written before it submits.
 //!
-//! The object is one line of JSON, the header, and after it the specs of all members, one after
-//! the other; those of an array job as [`crate::array_spec`] says. A container reads only its own
-//! spec, by ranged GETs; a launcher that takes over reads the header.
+//! The object is one line of JSON, the header, one with what the scheduler has done since the record before, and after them
+//! the specs of all members, one after the other; those of an array job as [`crate::array_spec`] says. A container reads only
+//! its own spec, by ranged GETs; a launcher that takes over reads the two lines.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -26,6 +26,41 @@ pub struct LaunchRecord {
     pub at: Timestamp,
     /// What is about to be submitted.
     pub submissions: Vec<Submission>,
+    /// What is about to be started on the launcher's machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local: Vec<LocalMember>,
+    /// Of the first record of a launcher that took the run over: who wrote the chain before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_from: Option<String>,
+}
+
+/// One attempt that is a process of the launcher's machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalMember {
+    /// The task as the scheduler names it.
+    pub key: TaskKey,
+    /// The task.
+    pub task: TaskPath,
+    /// The attempt.
+    pub attempt: Attempt,
+}
+
+/// What a record says beside what is submitted.
+#[derive(Debug, Clone, Default)]
+pub struct Header {
+    /// Place in the chain.
+    pub seq: u64,
+    /// Who writes it.
+    pub holder: String,
+    /// When.
+    pub at: Timestamp,
+    /// See [`LaunchRecord::local`].
+    pub local: Vec<LocalMember>,
+    /// What the scheduler was told and asked since the record before, in its own words, as JSON: whoever takes the run over
+    /// repeats it.
+    pub turns: String,
+    /// See [`LaunchRecord::taken_from`].
+    pub taken_from: Option<String>,
 }
 
 /// One SubmitJob call.
@@ -103,12 +138,24 @@ pub struct PlannedMember {
     pub spec: TaskSpec,
 }
 
+impl LaunchRecord {
+    /// The header of a record's object, which is its first line.
+    pub fn read(object: &[u8]) -> serde_json::Result<Self> {
+        let line = object.split(|&byte| byte == b'\n').next();
+        serde_json::from_slice(line.unwrap_or_default())
+    }
+
+    /// What [`Header::turns`] was; empty if nothing was told.
+    pub fn turns(object: &[u8]) -> &[u8] {
+        let mut lines = object.split(|&byte| byte == b'\n');
+        lines.nth(1).unwrap_or_default()
+    }
+}
+
 /// Makes a record of jobs in the order given; outcomes are counted through. Returns the object's bytes and where each job
 /// finds its specs. A job with a key is an array, one without has one member.
 pub fn encode(
-    seq: u64,
-    holder: &str,
-    at: Timestamp,
+    header: Header,
     planned: &[Planned],
 ) -> serde_json::Result<(Vec<u8>, Vec<SpecPlace>)> {
     let mut specs = Vec::new();
@@ -129,12 +176,16 @@ pub fn encode(
     }
     let record = LaunchRecord {
         version: SPEC_VERSION,
-        seq,
-        holder: holder.to_owned(),
-        at,
+        seq: header.seq,
+        holder: header.holder,
+        at: header.at,
         submissions,
+        local: header.local,
+        taken_from: header.taken_from,
     };
     let mut object = serde_json::to_vec(&record)?;
+    object.push(b'\n');
+    object.extend_from_slice(header.turns.as_bytes());
     object.push(b'\n');
     let start = object.len() as u64;
     for place in &mut places {
@@ -209,6 +260,15 @@ mod tests {
         }
     }
 
+    fn header(seq: u64) -> Header {
+        Header {
+            seq,
+            holder: "me".to_owned(),
+            at: Timestamp(5),
+            ..Header::default()
+        }
+    }
+
     fn member(task: &str) -> PlannedMember {
         let text = str::to_owned;
         PlannedMember {
@@ -248,7 +308,7 @@ mod tests {
     #[test]
     fn each_spec_is_found_by_its_range() {
         let all = [planned("1/start/1"), planned("1/start/23")];
-        let (object, places) = encode(7, "me", Timestamp(5), &all).unwrap();
+        let (object, places) = encode(header(7), &all).unwrap();
         for (planned, place) in all.iter().zip(&places) {
             let spec: TaskSpec = serde_json::from_slice(bytes(&object, &place.spec)).unwrap();
             assert_eq!((&spec, &place.array), (&planned.members[0].spec, &None));
@@ -270,7 +330,7 @@ mod tests {
         array.members[3].spec.environment.clear();
         array.key = Some(ArrayKey([9; 32]));
         let all = [planned("1/start/1"), array.clone(), planned("1/end/3")];
-        let (object, places) = encode(7, "me", Timestamp(5), &all).unwrap();
+        let (object, places) = encode(header(7), &all).unwrap();
         let first = bytes(&object, &places[1].spec);
         let table = places[1].array.as_ref().unwrap();
         for (index, member) in (0_u32..).zip(&array.members) {
@@ -294,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_header_is_the_first_line() {
-        let (object, _) = encode(7, "me", Timestamp(5), &[planned("1/start/1")]).unwrap();
+        let (object, _) = encode(header(7), &[planned("1/start/1")]).unwrap();
         let header = object.split(|b| *b == b'\n').next().unwrap();
         let record: LaunchRecord = serde_json::from_slice(header).unwrap();
         assert_eq!((record.seq, record.holder.as_str()), (7, "me"));

@@ -116,6 +116,22 @@ pub fn lease(flow: &FlowName, run: &RunId) -> String {
     format!("{}/lease", run_folder(flow, run))
 }
 
+/// Key of what a launcher that takes the run over must know beside the chain: `.ferroflow/Flow/run/opening`.
+pub fn opening(flow: &FlowName, run: &RunId) -> String {
+    format!("{}/opening", run_folder(flow, run))
+}
+
+/// Folder, with a slash at its end, of the ids of jobs: `…/job/`.
+pub fn job_folder(flow: &FlowName, run: &RunId) -> String {
+    format!("{}/job/", run_folder(flow, run))
+}
+
+/// Key of the id of the job that one submission of a launch record became: `…/job/<seq>/<index>`, by the index of its first
+/// member. The id is a convenience: without it the job is found by its claim or its name.
+pub fn job_id(flow: &FlowName, run: &RunId, seq: u64, index: u32) -> String {
+    format!("{}{seq:08}/{index}", job_folder(flow, run))
+}
+
 /// Key of the claim of one launch of an attempt: `…/claim/<step>/<task>/<attempt>.<launch>`.
 pub fn claim(flow: &FlowName, task: &TaskPath, attempt: Attempt, launch: u32) -> String {
     let TaskPath { run, step, task } = task;

@@ -16,6 +16,7 @@ pub mod launch_record;
 pub mod layout;
 pub mod lease;
 pub mod mflog;
+pub mod opening;
 pub mod pickle;
 pub mod plan;
 pub mod proxies;

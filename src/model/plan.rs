@@ -44,6 +44,25 @@ pub struct Plan {
     /// Whether jobs are terminated, too, when the flow host dies: a program started it for a result, and has died.
     #[serde(default)]
     pub ends_with_host: bool,
+    /// How a host for this run is started again, where that is known.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+    /// Whether the run is another launcher's that has died: who that was.
+    #[serde(default)]
+    pub taken_from: Option<String>,
+}
+
+/// How the host of a run is started again from its code package: `python FILE ARGUMENTS…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The flow's file, at the top of the package.
+    pub file: String,
+    /// Upstream's `resume`, which takes the parameters from the run, and the options that the run was begun with.
+    pub arguments: Vec<String>,
+    /// Where it was started.
+    pub cwd: String,
+    /// The namespace of its tasks, empty for the global one.
+    pub namespace: String,
 }
 
 /// Limits of a run given on its command line.

@@ -87,7 +87,7 @@ pub struct StoreAddress {
 }
 
 /// A code package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PackageRef {
     /// `s3://bucket/key`.
     pub url: String,

@@ -24,6 +24,7 @@ mod step_ready;
 mod steps;
 mod switch;
 mod task;
+mod turn;
 
 pub use command::{Command, HaltCause, Launch, Place, RunOutcome};
 pub use event::{Event, FailureClass, Outcome, TimerId};
@@ -33,3 +34,4 @@ pub use plan_error::PlanError;
 pub use progress::{Progress, StepProgress};
 pub use run::Run;
 pub use task::TaskView;
+pub use turn::Turn;

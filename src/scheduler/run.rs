@@ -128,6 +128,11 @@ impl Run {
             .progress(&self.steps, self.queue.len(), self.backing_off)
     }
 
+    /// Whether the run is over, or about to be: nothing is launched any more.
+    pub fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Halting(_) | Phase::Finished)
+    }
+
     /// Attempts that were launched and have not ended.
     pub fn in_flight(&self) -> usize {
         self.counts.in_flight

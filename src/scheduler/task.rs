@@ -88,6 +88,11 @@ impl Tasks {
         TaskKey(key)
     }
 
+    /// All of them, in the order in which they came into being.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (TaskKey, &Task)> {
+        (0..).map(TaskKey).zip(&self.0)
+    }
+
     /// Whether a task is in this state, with this attempt.
     pub(crate) fn has(&self, key: TaskKey, attempt: Attempt, state: TaskState) -> bool {
         self.0

@@ -109,7 +109,7 @@ fn without_object(
     }
 }
 
-fn broken_off(store: &S3Store, key: &str, error: &ByteStreamError) -> Cause {
+pub(super) fn broken_off(store: &S3Store, key: &str, error: &ByteStreamError) -> Cause {
     Cause::Service {
         kind: ErrorKind::Unavailable,
         code: "BodyBrokeOff".to_owned(),

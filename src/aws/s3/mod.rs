@@ -9,6 +9,7 @@ mod metadata;
 mod put;
 mod put_file;
 mod region;
+mod versioned;
 
 use std::{fmt, path::Path, time::Duration};
 
@@ -17,6 +18,7 @@ use datastore::{Cause, Entry, Info, Object, ObjectStore, Op, PutOptions, PutOutc
 use model::spec::StoreAddress;
 
 use self::address::Location;
+pub use self::versioned::{Replaced, Versioned};
 use crate::{Aws, ConfigError, failure::Failure};
 
 /// A datastore below `s3://bucket/prefix`. Cheap to clone.
@@ -77,6 +79,25 @@ impl S3Store {
     ) -> Result<PutOutcome, StoreError> {
         self.check(Op::Put, key)?;
         let result = put_file::put_file(self, key, path, &options).await;
+        result.map_err(|cause| StoreError::new(Op::Put, key, cause))
+    }
+
+    /// An object with what tells it from the one that replaces it, or `None` if there is none.
+    pub async fn get_versioned(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
+        self.check(Op::Get, key)?;
+        let result = versioned::get(self, key).await;
+        result.map_err(|cause| StoreError::new(Op::Get, key, cause))
+    }
+
+    /// Puts an object in the place of the one with the ETag `seen`, or, without it, where there is none.
+    pub async fn replace(
+        &self,
+        key: &str,
+        body: Bytes,
+        seen: Option<&str>,
+    ) -> Result<Replaced, StoreError> {
+        self.check(Op::Put, key)?;
+        let result = versioned::replace(self, key, body, seen).await;
         result.map_err(|cause| StoreError::new(Op::Put, key, cause))
     }
 

@@ -225,6 +225,9 @@ pub struct Prepare<'a> {
     pub max_user_code_retries: u32,
     /// Inputs.
     pub input_paths: &'a [TaskPath],
+    /// The id that the task has already, if it has one: the host may be another one than that which made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<&'a TaskId>,
 }
 
 /// How a run ended, in the words of docs/host-protocol.md.

@@ -253,7 +253,7 @@ pub(super) async fn claim(shared: &Shared, recorded: &Recorded) -> anyhow::Resul
     read_claim(shared, &key).await
 }
 
-async fn read_claim(shared: &Shared, key: &str) -> anyhow::Result<Option<Claim>> {
+pub(super) async fn read_claim(shared: &Shared, key: &str) -> anyhow::Result<Option<Claim>> {
     let Some(object) = shared.store.get(key).await? else {
         return Ok(None);
     };

@@ -40,6 +40,9 @@ const TERMINATE_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two TerminateJob calls for one job. There are calls for 10 jobs a second.
 const TERMINATE_AGAIN: Duration = Duration::from_secs(10);
 
+/// Tries to end a job that nobody follows.
+const ORPHAN_TRIES: u32 = 3;
+
 /// The same after a call that failed.
 const TERMINATE_RETRY: Duration = Duration::from_secs(2);
 
@@ -121,9 +124,24 @@ pub(super) fn never_submitted(shared: &Shared, launch: &Launch) {
 /// A job that lost the claim would run no user code, but wait in the queue and start an instance for that. One try is enough.
 async fn end_twin(shared: &Shared, job: &JobId) {
     shared.client.may_terminate().await;
+    if !shared.is_ours().await {
+        return;
+    }
     let call = Box::pin(shared.client.terminate_job(job, terminate_reason::TWIN));
     let ended = tokio::time::timeout(TERMINATE_PATIENCE, call).await;
     tracing::info!(%job, ?ended, "ended a job whose task runs as another");
+}
+
+/// Ends a job that nobody follows: as often as TerminateJob fails, a few times.
+pub(super) async fn end_job(shared: &Shared, job: &JobId) {
+    for _ in 0..ORPHAN_TRIES {
+        shared.client.may_terminate().await;
+        match terminate(shared, job).await {
+            None => return,
+            Some(why) => tracing::warn!(%job, why, "a job could not be terminated"),
+        }
+        tokio::time::sleep(jittered(TERMINATE_RETRY)).await;
+    }
 }
 
 /// Watches until nothing more can come: a success in the datastore, or a terminal job. Whatever that waits for, a job of a

@@ -4,9 +4,14 @@
 //! The driver hands attempts over by [`Batch::launch`] and is told what becomes of them by
 //! [`BatchEvent`]s; it never sees a job's states, only words for the console and the outcome.
 
+mod adopt;
 mod arrays;
+mod chain;
 mod end;
+mod fence;
 mod follow;
+mod lease;
+mod recover;
 mod request;
 mod submit;
 mod tail;
@@ -30,7 +35,10 @@ use datastore::KnownValues;
 use model::{
     Attempt, Plan, TaskKey, TaskPath,
     batch::{Entry, JobId, Warning, overrides},
+    launch_record::LocalMember,
     layout::Stream,
+    lease::LeaseState,
+    run_record::Launcher,
 };
 use scheduler::Outcome;
 use tokio::{
@@ -38,8 +46,20 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::arrays::ArrayMin;
-use self::{submit::Submitter, watch::Watcher};
+pub(crate) use self::{
+    adopt::Adopted,
+    arrays::ArrayMin,
+    chain::Turns,
+    fence::Fenced,
+    lease::{LEASE, grace_of_environment},
+    recover::{Found, Recovered, recover},
+};
+use self::{
+    chain::{Chain, Links},
+    lease::Keeper,
+    submit::Submitter,
+    watch::Watcher,
+};
 use crate::trouble::Trouble;
 
 /// How long a run that was cancelled waits for its jobs, and for services that do not answer.
@@ -65,6 +85,8 @@ pub(crate) enum BatchEvent {
     },
     /// The run cannot go on.
     Broken(anyhow::Error),
+    /// The run is somebody else's.
+    Fenced(Fenced),
 }
 
 /// What becomes of an attempt.
@@ -129,7 +151,29 @@ struct Shared {
     troubles: Troubles,
     events: mpsc::UnboundedSender<BatchEvent>,
     cancelled: signal::Receiver<bool>,
-    cancelled_at: Cell<Option<Instant>>,
+    cancellation: Rc<Cancellation>,
+    chain: Rc<Chain>,
+    /// None where the user wants no lease.
+    lease: Option<Rc<Keeper>>,
+}
+
+/// Whether the run was cancelled, and since when.
+#[derive(Debug)]
+struct Cancellation {
+    cancelled: signal::Receiver<bool>,
+    at: Cell<Option<Instant>>,
+}
+
+impl Cancellation {
+    /// Whether a run that was cancelled has waited long enough for services.
+    fn gives_up(&self) -> bool {
+        if !*self.cancelled.borrow() {
+            return false;
+        }
+        let since = self.at.get().unwrap_or_else(Instant::now);
+        self.at.set(Some(since));
+        since.elapsed() >= CANCEL_GRACE
+    }
 }
 
 impl Shared {
@@ -143,17 +187,31 @@ impl Shared {
     }
 
     fn break_down(&self, error: anyhow::Error) {
-        let _ = self.events.send(BatchEvent::Broken(error));
+        let event = match error.downcast::<Fenced>() {
+            Ok(fenced) => BatchEvent::Fenced(fenced),
+            Err(error) => BatchEvent::Broken(error),
+        };
+        let _ = self.events.send(event);
     }
 
-    /// Whether a run that was cancelled has waited long enough.
-    fn gives_up(&self) -> bool {
-        if !*self.cancelled.borrow() {
-            return false;
+    /// Before an effect on Batch: whether the run is still this launcher's. Where it is not, the driver has been told, and
+    /// nothing may be done.
+    async fn is_ours(&self) -> bool {
+        let Some(lease) = &self.lease else {
+            return true;
+        };
+        match lease.confirm().await {
+            Ok(()) => true,
+            Err(error) if error.is::<Fenced>() => {
+                self.break_down(error);
+                false
+            }
+            // Silence never means that it was taken: the store may be out of reach.
+            Err(error) => {
+                tracing::warn!("the lease could not be read: {error:#}");
+                true
+            }
         }
-        let since = self.cancelled_at.get().unwrap_or_else(Instant::now);
-        self.cancelled_at.set(Some(since));
-        since.elapsed() >= CANCEL_GRACE
     }
 
     /// An act on the datastore, again while that may help.
@@ -162,13 +220,13 @@ impl Shared {
         act: impl AsyncFnMut() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let trouble = &self.troubles.datastore;
-        trouble.outlast(|| self.gives_up(), act).await
+        trouble.outlast(|| self.cancellation.gives_up(), act).await
     }
 
     /// An act on Batch, again while that may help.
     async fn on_batch<T>(&self, act: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
         let trouble = &self.troubles.batch;
-        trouble.outlast(|| self.gives_up(), act).await
+        trouble.outlast(|| self.cancellation.gives_up(), act).await
     }
 
     /// Says what a platform ignores, once per run and step.
@@ -212,25 +270,42 @@ impl Shared {
     }
 }
 
+/// What Batch is started with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) client: Client,
+    pub(crate) place: Place,
+    pub(crate) launcher: Launcher,
+    /// Drawn for this launcher alone.
+    pub(crate) holder: String,
+    /// How long tasks go on without a launcher; none where there is to be no lease.
+    pub(crate) grace: Option<Duration>,
+    /// Where the launch chain goes on, in a run that was taken over.
+    pub(crate) next_seq: Option<u64>,
+    pub(crate) turns: Turns,
+}
+
 /// Batch, as the driver holds it.
 #[derive(Debug)]
 pub(crate) struct Batch {
     launches: mpsc::UnboundedSender<Launch>,
     coming: signal::Sender<usize>,
-    cancel: signal::Sender<bool>,
+    cancel: Rc<signal::Sender<bool>>,
+    again: mpsc::UnboundedSender<submit::Pending>,
+    shared: Rc<Shared>,
 }
 
 impl Batch {
     /// Starts the submitter and the watcher of a run.
     pub(crate) fn start(
         plan: Arc<Plan>,
-        client: Client,
+        start: Start,
         store: Arc<S3Store>,
         known: Arc<KnownValues>,
-        place: Place,
         troubles: Troubles,
         events: mpsc::UnboundedSender<BatchEvent>,
     ) -> Self {
+        let Start { client, place, .. } = &start;
         let (launches, queue) = mpsc::unbounded_channel();
         let (coming, to_come) = signal::channel(0);
         let (cancel, cancelled) = signal::channel(false);
@@ -245,15 +320,20 @@ impl Batch {
             arrays: RefCell::default(),
         };
         let watcher = Watcher::start(rounds);
+        let cancellation = Rc::new(Cancellation {
+            cancelled: cancelled.clone(),
+            at: Cell::default(),
+        });
+        let (chain, lease) = chain_and_lease(&start, &plan, &store, &troubles, &cancellation);
         let shared = Rc::new(Shared {
             metadata_root: plan.metadata_root.as_ref().map(PathBuf::from),
             plan,
-            client,
+            client: client.clone(),
             store,
             known,
             watcher,
-            entry: place.entry,
-            region: place.region,
+            entry: place.entry.clone(),
+            region: place.region.clone(),
             queues: place.queues,
             array_min: place.array_min,
             ending: RefCell::default(),
@@ -261,13 +341,20 @@ impl Batch {
             troubles,
             events,
             cancelled,
-            cancelled_at: Cell::default(),
+            cancellation,
+            chain,
+            lease,
         });
-        tokio::task::spawn_local(Submitter::new(shared, to_come).run(queue));
+        let (again, returned) = mpsc::unbounded_channel();
+        let submitter = Submitter::new(Rc::clone(&shared), to_come, again.clone(), returned);
+        tokio::task::spawn_local(submitter.run(queue));
+        keep_lease(&shared);
         Self {
             launches,
             coming,
-            cancel,
+            cancel: Rc::new(cancel),
+            again,
+            shared,
         }
     }
 
@@ -277,6 +364,27 @@ impl Batch {
         let _ = self.launches.send(launch);
     }
 
+    /// Hands an attempt over that another launcher had submitted, or was about to.
+    pub(crate) fn adopt(&self, launch: Launch, adopted: Adopted) {
+        let (shared, again) = (Rc::clone(&self.shared), self.again.clone());
+        tokio::task::spawn_local(adopt::adopt(shared, launch, adopted, again));
+    }
+
+    /// Ends the job of an attempt that another launcher had submitted, and that nobody goes on with.
+    pub(crate) fn end_adopted(&self, path: TaskPath, attempt: Attempt, adopted: Adopted) {
+        let shared = Rc::clone(&self.shared);
+        tokio::task::spawn_local(adopt::end(shared, path, attempt, adopted));
+    }
+
+    /// Writes down that an attempt is about to start on this machine.
+    pub(crate) fn record_local(
+        &self,
+        local: LocalMember,
+    ) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        let chain = Rc::clone(&self.shared.chain);
+        async move { chain.append_local(vec![local]).await }
+    }
+
     /// Tells how many attempts are being prepared: company is waited for as long as there may be some.
     pub(crate) fn expect(&self, coming: usize) {
         self.coming
@@ -284,8 +392,58 @@ impl Batch {
     }
 
     /// Terminates every job of this run and submits nothing more. Each attempt still ends by a
-    /// [`What::Ended`].
+    /// [`What::Ended`]. The lease is told first: then no container starts a task any more, whatever becomes of this process.
     pub(crate) fn cancel(&self) {
-        let _ = self.cancel.send(true);
+        let (shared, cancel) = (Rc::clone(&self.shared), Rc::clone(&self.cancel));
+        tokio::task::spawn_local(async move {
+            if let Some(lease) = &shared.lease
+                && let Err(fenced) = lease.end(LeaseState::Cancelled).await
+            {
+                return shared.break_down(fenced.into());
+            }
+            let _ = cancel.send(true);
+        });
+    }
+
+    /// The run is over.
+    pub(crate) async fn finish(&self) {
+        if let Some(lease) = &self.shared.lease
+            && let Err(fenced) = lease.end(LeaseState::Finished).await
+        {
+            tracing::warn!("at the end: {fenced}");
+        }
+    }
+}
+
+fn chain_and_lease(
+    start: &Start,
+    plan: &Plan,
+    store: &Arc<S3Store>,
+    troubles: &Troubles,
+    cancellation: &Rc<Cancellation>,
+) -> (Rc<Chain>, Option<Rc<Keeper>>) {
+    let links = Links {
+        store: Arc::clone(store),
+        datastore: Rc::clone(&troubles.datastore),
+        cancellation: Rc::clone(cancellation),
+        holder: start.holder.clone(),
+        turns: start.turns.clone(),
+    };
+    let seq = start.next_seq.unwrap_or(0);
+    let chain = Chain::new(links, plan, start.launcher.clone(), seq);
+    let taken_over = start.next_seq.is_some();
+    let lease = start.grace.map(|grace| {
+        let host = start.launcher.host.clone();
+        Keeper::new(Arc::clone(store), plan, &start.holder, host, grace, taken_over)
+    });
+    (Rc::new(chain), lease)
+}
+
+fn keep_lease(shared: &Rc<Shared>) {
+    if let Some(lease) = shared.lease.clone() {
+        let events = shared.events.clone();
+        tokio::task::spawn_local(lease.renew_on_and_on(move |fenced| {
+            let _ = events.send(BatchEvent::Fenced(fenced));
+        }));
     }
 }

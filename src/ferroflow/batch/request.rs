@@ -180,7 +180,7 @@ pub(super) fn spec(
             TimeLimit::Decorator(seconds) => seconds.saturating_add(BOOTSTRAP_GRACE),
             TimeLimit::Default(seconds) => seconds,
         },
-        lease: None,
+        lease: shared.lease.as_ref().map(|lease| lease.terms().clone()),
     })
 }
 

@@ -6,22 +6,23 @@
 
 use std::{rc::Rc, time::Duration};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use aws::batch::SubmitError;
 use bytes::Bytes;
 use datastore::{ObjectStore, PutMode, PutOptions, PutOutcome};
 use model::{
-    Timestamp,
     array_spec::{ArrayKey, MAX_CHILDREN},
     batch::{JobId, JobRequest},
-    launch_record::{self, Planned, PlannedMember},
+    launch_record::{Planned, PlannedMember},
     layout,
-    spec::Claim,
+    spec::{Claim, PackageRef},
 };
 use tokio::sync::{mpsc, watch as signal};
 use uuid::Uuid;
 
-use super::{Launch, Shared, What, arrays, end, follow, request, watch::OutcomePlace};
+use super::{
+    Launch, Shared, What, arrays, chain::Written, end, follow, request, watch::OutcomePlace,
+};
 use crate::{advice, trouble::jittered};
 
 /// Plain jobs in one record: a record is written while earlier ones are still being submitted.
@@ -70,8 +71,8 @@ struct Group {
 
 pub(super) struct Submitter {
     shared: Rc<Shared>,
-    holder: String,
-    next_seq: u64,
+    /// Whether the store was asked if it can hold two launchers apart.
+    has_checked_store: bool,
     /// How many attempts are being prepared.
     coming: signal::Receiver<usize>,
     again: mpsc::UnboundedSender<Pending>,
@@ -79,12 +80,15 @@ pub(super) struct Submitter {
 }
 
 impl Submitter {
-    pub(super) fn new(shared: Rc<Shared>, coming: signal::Receiver<usize>) -> Self {
-        let (again, returned) = mpsc::unbounded_channel();
+    pub(super) fn new(
+        shared: Rc<Shared>,
+        coming: signal::Receiver<usize>,
+        again: mpsc::UnboundedSender<Pending>,
+        returned: mpsc::UnboundedReceiver<Pending>,
+    ) -> Self {
         Self {
             shared,
-            holder: Uuid::new_v4().to_string(),
-            next_seq: 0,
+            has_checked_store: false,
             coming,
             again,
             returned,
@@ -152,42 +156,41 @@ impl Submitter {
         }
     }
 
-    /// Writes the next record of the chain. A record that is there already was written by
-    /// somebody else: this launcher no longer owns the run.
+    /// Writes the next record of the chain: what becomes jobs, and who may start them.
     async fn record(&mut self, groups: Vec<Group>) -> anyhow::Result<Vec<Submission>> {
-        let seq = self.next_seq;
-        let mut index = 0_u32..;
-        let (mut planned, mut submissions) = (Vec::new(), Vec::new());
-        for Group { job, members } in groups {
-            let places = (&mut index).map(|index| OutcomePlace { seq, index });
-            let members = members.into_iter().zip(places);
-            let members = members.map(|(pending, place)| Recorded {
-                pending,
-                place,
-                memory: job.memory(),
-            });
-            let members: Vec<_> = members.collect();
-            planned.push(self.plan(&job, &members)?);
-            submissions.push((job, members));
+        let shared = &self.shared;
+        if let Some(lease) = &shared.lease {
+            shared.on_datastore(async || lease.begin().await).await?;
         }
-        let now = Timestamp(jiff::Timestamp::now().as_millisecond());
-        let (object, places) = launch_record::encode(seq, &self.holder, now, &planned)
-            .context("cannot write down what is to be submitted")?;
-        let key = layout::launch_record(&self.shared.plan.flow, &self.shared.plan.run, seq);
-        let object = Bytes::from(object);
-        self.shared
-            .on_datastore(async || self.write_record(&key, &object).await)
-            .await?;
-        if seq == 0 {
-            let check = warn_of_a_store_without_conditions(Rc::clone(&self.shared), key.clone());
+        let package = package(&groups).context("a record of nothing")?;
+        let mut submissions = Vec::new();
+        let mut planned = Vec::new();
+        let plan = |seq| {
+            let mut index = 0_u32..;
+            for Group { job, members } in groups {
+                let places = (&mut index).map(|index| OutcomePlace { seq, index });
+                let members = members.into_iter().zip(places);
+                let members = members.map(|(pending, place)| Recorded {
+                    pending,
+                    place,
+                    memory: job.memory(),
+                });
+                let members: Vec<_> = members.collect();
+                planned.push(self.plan(&job, &members)?);
+                submissions.push((job, members));
+            }
+            Ok(planned.clone())
+        };
+        let Written { key, places } = shared.chain.append_jobs(&package, plan).await?;
+        if !std::mem::replace(&mut self.has_checked_store, true) {
+            let check = warn_of_a_store_without_conditions(Rc::clone(shared), key.clone());
             tokio::task::spawn_local(check);
         }
-        self.next_seq += 1;
         let names = planned.into_iter().map(|planned| planned.job_name);
         let all = submissions.into_iter().zip(names).zip(&places);
         Ok(all
             .map(|(((job, members), name), place)| Submission {
-                request: job.request(&self.shared, &members, name, &key, place),
+                request: job.request(shared, &members, name, &key, place),
                 members,
             })
             .collect())
@@ -210,31 +213,20 @@ impl Submitter {
         })
     }
 
-    async fn write_record(&self, key: &str, object: &Bytes) -> anyhow::Result<()> {
-        let options = PutOptions {
-            mode: PutMode::CreateOnly,
-            user_metadata: None,
-        };
-        let written = self.shared.store.put(key, object.clone(), options).await;
-        let written = written.with_context(|| format!("cannot write the launch record `{key}`"))?;
-        if written == PutOutcome::AlreadyExists && !self.is_mine(key, object).await? {
-            return Err(anyhow!(
-                "another launcher drives this run: it wrote the launch record `{key}`"
-            ));
-        }
-        Ok(())
-    }
-
-    /// A write whose reply was lost is found again as one's own.
-    async fn is_mine(&self, key: &str, object: &[u8]) -> anyhow::Result<bool> {
-        let there = self.shared.store.get(key).await?;
-        Ok(there.is_some_and(|there| there.body == object))
-    }
-
     fn refuse(&self, launch: &Launch, why: &str) {
         let what = What::Refused(why.to_owned());
         self.shared.tell(launch.task, launch.attempt, what);
     }
+}
+
+/// The code of a run: one package for all.
+fn package(groups: &[Group]) -> Option<PackageRef> {
+    let code = &groups.first()?.members.first()?.launch.command.code;
+    Some(PackageRef {
+        url: code.url.clone(),
+        sha256: code.sha256.clone(),
+        size: code.size,
+    })
 }
 
 /// Some stores that look like S3 ignore `If-None-Match`; then a claim holds nothing off. The first
@@ -304,6 +296,9 @@ async fn submit_one(
     again: mpsc::UnboundedSender<Pending>,
 ) {
     let obtained = obtain_job(&shared, &submission).await;
+    if let Obtained::Job(job) = &obtained {
+        note_id(&shared, &submission, job);
+    }
     let is_array = submission.request.array_size.is_some();
     for (index, recorded) in (0_u32..).zip(submission.members) {
         let (shared, again) = (Rc::clone(&shared), again.clone());
@@ -323,6 +318,21 @@ async fn submit_one(
             }
         }
     }
+}
+
+/// Leaves the id for others, beside all else: a launcher that takes the run over, and whoever ends its jobs.
+fn note_id(shared: &Rc<Shared>, submission: &Submission, job: &JobId) {
+    let Some(first) = submission.members.first() else {
+        return;
+    };
+    let plan = &shared.plan;
+    let key = layout::job_id(&plan.flow, &plan.run, first.place.seq, first.place.index);
+    let (shared, id) = (Rc::clone(shared), Bytes::from(job.to_string()));
+    tokio::task::spawn_local(async move {
+        if let Err(error) = shared.store.put(&key, id, PutOptions::default()).await {
+            tracing::warn!(%error, key, "the id of a job was not written down");
+        }
+    });
 }
 
 /// From here on no job of it can start; one that has started is followed.
@@ -361,6 +371,9 @@ async fn obtain_job(shared: &Shared, submission: &Submission) -> Obtained {
             } else {
                 Obtained::GivenUp("The run was cancelled.".to_owned())
             };
+        }
+        if !shared.is_ours().await {
+            return std::future::pending().await; // the engine ends
         }
         match shared.client.submit_job(&submission.request).await {
             Ok(job) => {

@@ -3,6 +3,7 @@
 //! everything else is a verb of Ferroflow's own. What stands before a flow is Ferroflow's, what
 //! follows it Metaflow's.
 
+mod attach;
 mod completions;
 mod dev;
 mod doctor;
@@ -71,6 +72,7 @@ Variables:
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::Args),
+    Attach(attach::Args),
     Dev(dev::Args),
     /// Shows the values that decide about runs, where they come from, and what is wrong with them.
     Doctor(doctor::Args),
@@ -115,6 +117,7 @@ fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
 fn run_verb(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Status(args) => status::run(&args),
+        Verb::Attach(args) => attach::run(&args),
         Verb::Dev(args) => dev::run(args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Engine(args) => engine::run(&args),

@@ -11,7 +11,7 @@ use super::{
     running::{Place, Running},
 };
 use crate::{
-    batch::{BatchEvent, Ended, Launch, What},
+    batch::{Adopted, BatchEvent, Ended, Launch, What},
     report::{LogLine, Tone},
 };
 
@@ -24,27 +24,59 @@ impl<S: ObjectStore + 'static> Driver<S> {
         prepared: Prepared,
         command: Box<BatchCommand>,
     ) {
-        let path = self.path(self.step(task), prepared.task_id);
-        let Some(batch) = &self.batch else {
-            let message = "a step asks for AWS Batch, but the datastore is not on S3".to_owned();
-            self.host_failure
-                .get_or_insert(FinishOutcome::InternalError { message });
-            return self.handle(Event::LaunchFailed { task, attempt });
+        let Some(launch) = self.launch((task, attempt), prepared, command) else {
+            return;
         };
-        batch.launch(Launch {
-            task,
-            path: path.clone(),
-            attempt,
-            command,
-        });
-        self.recorder.change().attempts.batch += 1;
-        let head = head(&path);
+        let head = head(&launch.path);
+        if let Some(batch) = &self.batch {
+            batch.launch(launch);
+        }
         self.say_start(task, attempt, &head);
-        let running = Running::new(path, head, self.plan.limits.max_log_size);
-        self.attempts.insert((task, attempt), running);
         if attempt.0 > 0 && !self.run.task(task).free {
             self.store_pause((task, attempt));
         }
+    }
+
+    /// Goes on with an attempt that the launcher before had handed to Batch.
+    pub(super) fn adopt_batch(
+        &mut self,
+        task: TaskKey,
+        attempt: Attempt,
+        prepared: Prepared,
+        command: Box<BatchCommand>,
+        adopted: Adopted,
+    ) {
+        let launch = self.launch((task, attempt), prepared, command);
+        if let (Some(launch), Some(batch)) = (launch, &self.batch) {
+            batch.adopt(launch, adopted);
+        }
+    }
+
+    /// What Batch is handed. Without Batch the run fails.
+    fn launch(
+        &mut self,
+        key: (TaskKey, Attempt),
+        prepared: Prepared,
+        command: Box<BatchCommand>,
+    ) -> Option<Launch> {
+        let (task, attempt) = key;
+        if self.batch.is_none() {
+            let message = "a step asks for AWS Batch, but the datastore is not on S3".to_owned();
+            self.host_failure
+                .get_or_insert(FinishOutcome::InternalError { message });
+            self.handle(Event::LaunchFailed { task, attempt });
+            return None;
+        }
+        let path = self.path(self.step(task), prepared.task_id);
+        self.recorder.change().attempts.batch += 1;
+        let running = Running::new(path.clone(), head(&path), self.plan.limits.max_log_size);
+        self.attempts.insert(key, running);
+        Some(Launch {
+            task,
+            path,
+            attempt,
+            command,
+        })
     }
 
     pub(super) fn on_batch(&mut self, event: BatchEvent) {
@@ -55,6 +87,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 what,
             } => self.on_attempt((task, attempt), what),
             BatchEvent::Broken(error) => self.break_down(error),
+            BatchEvent::Fenced(fenced) => self.fenced = Some(fenced),
         }
     }
 

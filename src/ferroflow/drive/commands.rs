@@ -2,6 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use anyhow::anyhow;
 use bytes::Bytes;
 use compute::host::{
     HostError,
@@ -32,11 +33,23 @@ impl<S: ObjectStore + 'static> Driver<S> {
     /// The run ended before the host was asked: nothing has been done for these attempts.
     pub(super) fn drop_unasked(&mut self) {
         for (task, attempt) in std::mem::take(&mut self.unasked) {
+            self.end_adopted((task, attempt));
             self.not_started(task, attempt);
         }
     }
 
-    fn not_started(&mut self, task: TaskKey, attempt: Attempt) {
+    /// Of an attempt that is not gone on with, whose job may run.
+    fn end_adopted(&mut self, key: (TaskKey, Attempt)) {
+        let adopted = self.adopted.remove(&key);
+        if let (Some(adopted), Some(batch), Some(id)) =
+            (adopted, &self.batch, self.task_ids.get(&key.0))
+        {
+            let path = self.path(self.step(key.0), id.clone());
+            batch.end_adopted(path, key.1, adopted);
+        }
+    }
+
+    pub(super) fn not_started(&mut self, task: TaskKey, attempt: Attempt) {
         let outcome = Outcome::Failed(FailureClass::NoRetry);
         self.handle(Event::TaskEnded {
             task,
@@ -56,6 +69,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             split_index: view.split_index,
             max_user_code_retries: view.max_user_code_retries,
             input_paths: &inputs,
+            task_id: self.task_ids.get(&task),
         };
         let answer = self.host.prepare(question);
         let reports = self.reports.clone();
@@ -110,6 +124,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.task_ids.insert(task, prepared.task_id.clone());
         if self.halting.is_some() || self.broken.is_some() {
             // The run ended while the host was preparing: nothing has started.
+            self.end_adopted((task, attempt));
             self.not_started(task, attempt);
         } else {
             self.start(task, attempt, prepared);
@@ -118,15 +133,26 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     fn start(&mut self, task: TaskKey, attempt: Attempt, mut prepared: Prepared) {
         let place = std::mem::replace(&mut prepared.place, PreparedPlace::Foreign);
+        if let Some(adopted) = self.adopted.remove(&(task, attempt)) {
+            return match place {
+                PreparedPlace::Batch(command) => {
+                    self.adopt_batch(task, attempt, prepared, command, adopted);
+                }
+                _ => self.break_down(anyhow!(
+                    "step {} belongs on this machine now, and its task was submitted to AWS Batch",
+                    self.step(task)
+                )),
+            };
+        }
         match place {
             PreparedPlace::Batch(command) => self.start_batch(task, attempt, prepared, command),
             PreparedPlace::Local { fresh: None } => {
-                self.start_local(task, attempt, prepared, Start::Fork);
+                self.record_and_start(task, attempt, prepared, Start::Fork);
             }
             PreparedPlace::Local {
                 fresh: Some(reason),
-            } => self.start_local(task, attempt, prepared, Start::Fresh(reason)),
-            PreparedPlace::Foreign => self.start_local(task, attempt, prepared, Start::Foreign),
+            } => self.record_and_start(task, attempt, prepared, Start::Fresh(reason)),
+            PreparedPlace::Foreign => self.record_and_start(task, attempt, prepared, Start::Foreign),
         }
     }
 

@@ -9,6 +9,7 @@ mod local;
 mod progress;
 mod record;
 mod running;
+mod take_over;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -31,7 +32,7 @@ use model::{
     run_record::{Launcher, RunState},
 };
 use nix::unistd::Pid;
-use scheduler::{Command, Event, Outcome, Run, TimerId};
+use scheduler::{Command, Event, Outcome, Run, TimerId, Turn};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior},
@@ -44,7 +45,7 @@ use self::{
 };
 use crate::{
     advice,
-    batch::{Batch, BatchEvent, Troubles},
+    batch::{Adopted, Batch, BatchEvent, Fenced, Recovered, Troubles, Turns},
     report::{Console, FRAME, StepLines, Tone},
     trouble::{Patience, Trouble},
 };
@@ -79,6 +80,10 @@ pub(crate) struct RunStart {
     pub fork_server: Option<ForkServer>,
     /// How long it waits for what may not pass.
     pub patience: Patience,
+    /// Where the core's turns are kept for the launch chain, if there is one.
+    pub turns: Option<Turns>,
+    /// What another launcher has done of the run, if it is taken over.
+    pub recovered: Option<Recovered>,
 }
 
 /// What can happen to a run.
@@ -89,6 +94,13 @@ enum Happening {
         attempt: Attempt,
         answer: Result<Prepared, HostError>,
     },
+    /// An attempt on this machine stands in the launch chain.
+    Recorded {
+        task: TaskKey,
+        attempt: Attempt,
+        prepared: Box<Prepared>,
+        start: local::Start,
+    },
     Judged(local::Judged),
     Settled {
         task: TaskKey,
@@ -98,6 +110,7 @@ enum Happening {
     Due(TimerId),
     GraceOver,
     Broken(anyhow::Error),
+    Fenced(Fenced),
 }
 
 /// Why a run cannot go on, and until when its jobs are waited for.
@@ -136,6 +149,11 @@ pub(crate) struct Driver<S> {
     attempts: HashMap<(TaskKey, Attempt), Running>,
     halting: Option<Halting>,
     recorder: Recorder,
+    turns: Option<Turns>,
+    recovered: Option<Recovered>,
+    /// Attempts that the launcher before had handed to Batch, until the host has prepared them.
+    adopted: HashMap<(TaskKey, Attempt), Adopted>,
+    fenced: Option<Fenced>,
     host_failure: Option<FinishOutcome>,
     finished: Option<FinishOutcome>,
 }
@@ -158,6 +176,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
             launcher_group,
             fork_server,
             patience,
+            turns,
+            recovered,
         } = start;
         let plan = Arc::new(plan);
         let known = Arc::new(KnownValues::new(&plan.graph, plan.limits.max_num_splits));
@@ -198,6 +218,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
             attempts: HashMap::new(),
             halting: None,
             recorder: Recorder::new(&plan, launcher),
+            turns,
+            recovered,
+            adopted: HashMap::new(),
+            fenced: None,
             host_failure: None,
             finished: None,
             plan,
@@ -213,8 +237,15 @@ impl<S: ObjectStore + 'static> Driver<S> {
         let mut recording = tokio::time::interval(RECORD_INTERVAL);
         let mut frames = tokio::time::interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.handle(Event::Begun);
+        match self.recovered.take() {
+            Some(recovered) => self.take_over(recovered),
+            None => self.handle(Event::Begun),
+        }
         loop {
+            if let Some(fenced) = self.fenced.take() {
+                self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
+                return Err(fenced.into());
+            }
             if let Some(broken) = self.broken.take_if(|_| self.attempts.is_empty()) {
                 self.record_end(RunState::Failed).await;
                 return Err(broken.error);
@@ -290,6 +321,12 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 attempt,
                 answer,
             } => self.on_prepared(task, attempt, answer),
+            Happening::Recorded {
+                task,
+                attempt,
+                prepared,
+                start,
+            } => self.on_recorded(task, attempt, *prepared, start),
             Happening::Judged(judged) => self.on_judged(judged),
             Happening::Settled {
                 task,
@@ -311,6 +348,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             Happening::Due(timer) => self.handle(Event::Due(timer)),
             Happening::GraceOver => self.on_grace_over(),
             Happening::Broken(error) => self.break_down(error),
+            Happening::Fenced(fenced) => self.fenced = Some(fenced),
         }
     }
 
@@ -337,14 +375,23 @@ impl<S: ObjectStore + 'static> Driver<S> {
     }
 
     fn handle(&mut self, event: Event) {
-        let mut commands = Vec::new();
-        self.run.handle(now(), event, &mut commands);
+        let (at, mut commands) = (now(), Vec::new());
+        if let Some(turns) = &self.turns {
+            turns.push(Turn::Event {
+                at,
+                event: event.clone(),
+            });
+        }
+        self.run.handle(at, event, &mut commands);
         self.carry_out(commands);
     }
 
     fn dispatch(&mut self) {
-        let mut commands = Vec::new();
-        self.run.dispatch(now(), &mut commands);
+        let (at, mut commands) = (now(), Vec::new());
+        self.run.dispatch(at, &mut commands);
+        if let Some(turns) = self.turns.as_ref().filter(|_| !commands.is_empty()) {
+            turns.push(Turn::Dispatch { at });
+        }
         self.carry_out(commands);
     }
 
@@ -378,6 +425,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
     async fn leave(mut self, outcome: &FinishOutcome) -> Result<()> {
         self.console.close();
         self.record_end(record::state_after(outcome)).await;
+        if let Some(batch) = &self.batch {
+            batch.finish().await;
+        }
         self.host.finish(outcome);
         while let Some(event) = self.host_events.recv().await {
             if matches!(event, HostEvents::Gone) {

@@ -1,11 +1,11 @@
 //! Children of array jobs: each runs its own task, and nobody who can only write to the datastore changes which.
 
 use model::{
-    TaskKey, TaskPath, Timestamp,
+    TaskKey, TaskPath,
     array_spec::ArrayKey,
     batch::spec_variables,
     exit_code::container,
-    launch_record::{self, Planned, PlannedMember},
+    launch_record::{self, Header, Planned, PlannedMember},
     layout,
 };
 
@@ -34,7 +34,13 @@ fn become_child(fixture: &mut Fixture, index: u32) {
         members,
         key: Some(ArrayKey([5; 32])),
     };
-    let (object, places) = launch_record::encode(3, "me", Timestamp(1), &[planned]).unwrap();
+    let (object, places) = launch_record::encode(
+        Header {
+            seq: 3,
+            ..Header::default()
+        },
+        &[planned],
+    ).unwrap();
     fixture.server.put(RECORD, object);
     let key = layout::launch_record(&fixture.spec.flow, &fixture.spec.task.run, 3);
     for (name, value) in spec_variables(&fixture.spec.store, &key, &places[0]) {

@@ -9,7 +9,7 @@ use crate::engine::host_name;
 
 /// What can be said of a launcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Launched {
+pub(in crate::cli) enum Launched {
     /// It runs on this machine.
     Here,
     /// It ran on this machine and does not any more.
@@ -19,11 +19,16 @@ pub(super) enum Launched {
 }
 
 /// Looks for the launcher's process.
-pub(super) fn look(launcher: &Launcher) -> Launched {
-    if launcher.host != host_name() {
+pub(in crate::cli) fn look(launcher: &Launcher) -> Launched {
+    process(&launcher.host, launcher.pid)
+}
+
+/// Looks for an engine's process on a machine.
+pub(in crate::cli) fn process(host: &str, pid: u32) -> Launched {
+    if host != host_name() {
         return Launched::Elsewhere;
     }
-    let pid = launcher.pid.cast_signed();
+    let pid = pid.cast_signed();
     // Another user's process answers EPERM.
     let is_there = pid > 0 && kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH);
     if is_there && may_be_engine(pid) {

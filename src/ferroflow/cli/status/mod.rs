@@ -1,7 +1,7 @@
 //! `ferroflow status`: how runs stand, from the records that their launchers keep in the datastore.
 
-mod alive;
-mod place;
+pub(super) mod alive;
+pub(super) mod place;
 mod runs;
 mod show;
 

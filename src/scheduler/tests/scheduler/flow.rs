@@ -70,6 +70,8 @@ pub(crate) fn plan_of(nodes: Vec<Node>, start: StepName, end: StepName) -> Plan 
             quiet: true,
         },
         ends_with_host: false,
+        origin: None,
+        taken_from: None,
     }
 }
 

@@ -1,0 +1,96 @@
+"""A host for a run that another launcher has begun, and has left by dying.
+
+`ferroflow attach` starts the flow's `resume`, from the code package of the run. Upstream would make a new run of it and clone
+what has ended; here it gets the old run, in which nothing need be cloned: the engine knows what has ended, from the launch
+chain (docs/launch-protocol.md). FERROFLOW_ATTACH says which run.
+"""
+
+import json
+import os
+import sys
+from types import SimpleNamespace
+
+VARIABLE = "FERROFLOW_ATTACH"
+
+# Of the run that this process takes over, None in all others: `run`, `params`, `from`, `namespace`.
+wanted = None
+
+
+def adopt(runtime_module):
+    """Lets upstream's scheduler take the run that is there for its own. Called once metaflow.runtime is loaded."""
+    global wanted
+    text = os.environ.pop(VARIABLE, None)  # tasks and their flows must not see it
+    if not text:
+        return
+    wanted = json.loads(text)
+    native_runtime = runtime_module.NativeRuntime
+    upstream = native_runtime.__init__
+
+    def __init__(self, *args, **kwargs):
+        kwargs.update(run_id=wanted["run"], clone_run_id=None)
+        _set_namespace(wanted["namespace"])
+        upstream(self, *args, **kwargs)
+        _go_on_counting(self._metadata, self._flow.name, wanted["run"])
+
+    native_runtime.__init__ = __init__
+    native_runtime.persist_constants = _have_constants
+    native_runtime.clone_original_run = lambda self, *args, **kwargs: None
+
+
+def taken_from():
+    """Who began the run, None where this process does."""
+    return wanted and wanted["from"]
+
+
+def _have_constants(self, task_id=None):
+    """The `_parameters` task is there."""
+    params = wanted["params"]
+    self._params_task = SimpleNamespace(
+        path=params,
+        task_id=params.rsplit("/", 1)[-1],
+        is_cloned=False,
+        mark_resume_done=lambda: None,
+    )
+    self._is_cloned[params] = False
+
+
+def _set_namespace(name):
+    from metaflow import namespace
+
+    namespace(name or None)
+
+
+def _go_on_counting(metadata, flow, run):
+    """The local provider numbers tasks from 1 in each process; a new one must not have the number of an old one."""
+    if metadata.TYPE != "local" or not hasattr(metadata, "_task_id_seq"):
+        return
+    folder = type(metadata)._make_path(flow, run, create_on_absent=False)
+    if not folder or not os.path.isdir(folder):
+        return
+    steps = [step.path for step in os.scandir(folder) if step.is_dir()]
+    numbers = [int(name) for step in steps for name in os.listdir(step) if name.isdigit()]
+    metadata._task_id_seq = max(numbers, default=0)
+
+
+def origin(runtime):
+    """How a host for this run is started again: `origin` of the plan. None where a program has started it."""
+    from metaflow import get_namespace
+    from metaflow._vendor.click import get_current_context
+
+    context = get_current_context(silent=True)
+    if context is None or context.info_name not in ("run", "resume") or context.info_name not in sys.argv[1:]:
+        return None
+    before = sys.argv[1 : 1 + sys.argv[1:].index(context.info_name)]
+    params = context.params
+    options = ["--max-workers", runtime._max_workers, "--max-num-splits", runtime._max_num_splits]
+    options += ["--max-log-size", max(1, runtime._max_log_size >> 20)]
+    for name, values in (("--with", params.get("decospecs")), ("--tag", params.get("tags"))):
+        for value in values or ():
+            options += [name, value]
+    words = before + ["resume", "--origin-run-id", runtime._run_id] + options
+    return {
+        "file": os.path.basename(sys.argv[0]),
+        "arguments": [str(word) for word in words],
+        "cwd": os.getcwd(),
+        "namespace": get_namespace() or "",
+    }

@@ -1,0 +1,136 @@
+//! Going on with a job that another launcher had submitted, or was about to, when it died.
+
+use std::rc::Rc;
+
+use anyhow::Context;
+use datastore::ObjectStore;
+use model::{Attempt, TaskPath, batch::JobId, layout, spec::Claim};
+use tokio::sync::mpsc;
+
+use super::{
+    Launch, Shared, end, follow, request,
+    submit::{Pending, Recorded},
+    watch::OutcomePlace,
+};
+
+/// A launch of an attempt, as the chain tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct Adopted {
+    pub(super) place: OutcomePlace,
+    /// Count of decisions to submit the attempt.
+    pub(super) launch: u32,
+    pub(super) job_name: String,
+    pub(super) queue: String,
+    /// Under which index of the record the job's id was noted.
+    pub(super) id_index: u32,
+    /// Of an array: which of its children this is.
+    pub(super) child: Option<u32>,
+}
+
+/// Finds the job, and follows it. Where there is none, and none can start any more, the same attempt is launched anew.
+pub(super) async fn adopt(
+    shared: Rc<Shared>,
+    launch: Launch,
+    adopted: Adopted,
+    again: mpsc::UnboundedSender<Pending>,
+) {
+    let memory = async || Ok(request::job(&shared, &launch).await?.memory());
+    // What it asked for only makes an explanation better.
+    // Boxed, as what follows: large, and one of many.
+    let memory = Box::pin(shared.on_batch(memory)).await.ok().flatten();
+    let recorded = Recorded {
+        pending: Pending {
+            launch,
+            number: adopted.launch,
+        },
+        place: adopted.place,
+        memory,
+    };
+    match Box::pin(job_of(&shared, &recorded, &adopted)).await {
+        Ok(Some(job)) => Box::pin(follow::follow(shared, recorded, job, again)).await,
+        Ok(None) => {
+            let Pending { launch, number } = recorded.pending;
+            // The submitter ends only with the engine.
+            let _ = again.send(Pending {
+                launch,
+                number: number + 1,
+            });
+        }
+        Err(error) => shared.break_down(error),
+    }
+}
+
+/// Ends the job, if there is one. Its own lease stops what cannot be reached.
+pub(super) async fn end(shared: Rc<Shared>, path: TaskPath, attempt: Attempt, adopted: Adopted) {
+    let job = match known_job(&shared, &path, attempt, &adopted).await {
+        Ok(Some(job)) => job,
+        Ok(None) => return,
+        Err(error) => return tracing::warn!("a job was not found: {error:#}"),
+    };
+    follow::end_job(&shared, &job).await;
+}
+
+/// The job; where there is none, nothing of the launch can start any more.
+async fn job_of(
+    shared: &Shared,
+    recorded: &Recorded,
+    adopted: &Adopted,
+) -> anyhow::Result<Option<JobId>> {
+    let launch = &recorded.pending.launch;
+    if let Some(job) = known_job(shared, &launch.path, launch.attempt, adopted).await? {
+        return Ok(Some(job));
+    }
+    let claim = shared
+        .on_datastore(async || end::claim(shared, recorded).await)
+        .await?;
+    Ok(match claim {
+        Some(Claim::Claimed { job, .. }) => Some(JobId::new(job)),
+        Some(Claim::Revoked { .. }) | None => None,
+    })
+}
+
+/// The id that was noted; else that of the claim; else the one that is found by name.
+async fn known_job(
+    shared: &Shared,
+    path: &TaskPath,
+    attempt: Attempt,
+    adopted: &Adopted,
+) -> anyhow::Result<Option<JobId>> {
+    let noted = shared
+        .on_datastore(async || noted(shared, adopted).await)
+        .await?;
+    if let Some(job) = noted {
+        return Ok(Some(job));
+    }
+    let claim = layout::claim(&shared.plan.flow, path, attempt, adopted.launch);
+    let claim = shared
+        .on_datastore(async || end::read_claim(shared, &claim).await)
+        .await?;
+    if let Some(Claim::Claimed { job, .. }) = claim {
+        return Ok(Some(JobId::new(job)));
+    }
+    let found = shared
+        .client
+        .find_job(&adopted.queue, &adopted.job_name)
+        .await;
+    // It may not be allowed, which is no fault.
+    Ok(found.ok().flatten().map(|job| child_of(job, adopted)))
+}
+
+async fn noted(shared: &Shared, adopted: &Adopted) -> anyhow::Result<Option<JobId>> {
+    let (flow, run) = (&shared.plan.flow, &shared.plan.run);
+    let key = layout::job_id(flow, run, adopted.place.seq, adopted.id_index);
+    let Some(object) = shared.store.get(&key).await? else {
+        return Ok(None);
+    };
+    let id = std::str::from_utf8(&object.body)
+        .with_context(|| format!("`{key}` is not the id of a job"))?;
+    Ok(Some(child_of(JobId::new(id), adopted)))
+}
+
+fn child_of(job: JobId, adopted: &Adopted) -> JobId {
+    match adopted.child {
+        Some(index) => job.child(index),
+        None => job,
+    }
+}

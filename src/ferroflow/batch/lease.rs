@@ -1,0 +1,270 @@
+//! The lease of a run, as its launcher keeps it: written before the first job, renewed at short intervals, each time on
+//! condition that it is still ours, and told the end.
+
+use std::{cell::Cell, env, rc::Rc, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use aws::s3::{Replaced, S3Store};
+use datastore::StoreError;
+use model::{
+    Plan, Timestamp,
+    lease::{DEFAULT_GRACE, LEASE_VERSION, Lease, LeaseState, LeaseTerms},
+};
+use nix::time::{ClockId, clock_gettime};
+use tokio::time::sleep;
+
+use super::fence::Fenced;
+use crate::trouble::jittered;
+
+/// Environment variable: how long a task goes on without a launcher, or `off`.
+pub(crate) const LEASE: &str = "FERROFLOW_LEASE";
+
+/// Pause after a renewal that failed.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A launcher that slept longer than this asks whether the run is still its own before it does anything.
+const LONGEST_GAP: Duration = Duration::from_mins(1);
+
+/// How long the end of a run waits for its lease to say so.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
+/// The grace that [`LEASE`] names; none where it is `off`.
+pub(crate) fn grace_of_environment() -> anyhow::Result<Option<Duration>> {
+    let text = env::var_os(LEASE).unwrap_or_default();
+    let text = text.to_string_lossy();
+    match text.as_ref() {
+        "" => Ok(Some(DEFAULT_GRACE)),
+        "off" => Ok(None),
+        text => match duration(text) {
+            Some(grace) if grace >= Duration::from_secs(10) => Ok(Some(grace)),
+            _ => bail!(
+                "{LEASE} is `{text}`\nhint: it is a time of at least ten seconds, such as 90s, 30m or 24h, or `off`"
+            ),
+        },
+    }
+}
+
+/// A whole number of seconds, minutes or hours.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(['s', 'm', 'h']);
+    let seconds_each = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    let number: u64 = digits.parse().ok()?;
+    Some(Duration::from_secs(number.checked_mul(seconds_each)?))
+}
+
+/// The lease in the hands of this launcher.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    store: Arc<S3Store>,
+    terms: LeaseTerms,
+    inner: tokio::sync::Mutex<Inner>,
+    /// Whether there may be one already, of the launcher before.
+    taken_over: bool,
+    /// When it was last known to be ours, by a clock that goes on while the machine sleeps.
+    confirmed: Cell<Option<Duration>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    lease: Lease,
+    /// Of the object in the store, if there is one.
+    etag: Option<String>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        store: Arc<S3Store>,
+        plan: &Plan,
+        holder: &str,
+        host: String,
+        grace: Duration,
+        taken_over: bool,
+    ) -> Rc<Self> {
+        let terms = LeaseTerms::new(&plan.flow, &plan.run, grace);
+        let lease = Lease {
+            version: LEASE_VERSION,
+            holder: holder.to_owned(),
+            host,
+            pid: std::process::id(),
+            state: LeaseState::Running,
+            renewed_at: Timestamp::default(),
+            interval_seconds: terms.renewal().as_secs(),
+        };
+        Rc::new(Self {
+            store,
+            terms,
+            inner: tokio::sync::Mutex::new(Inner { lease, etag: None }),
+            taken_over,
+            confirmed: Cell::default(),
+        })
+    }
+
+    /// What containers are told.
+    pub(super) fn terms(&self) -> &LeaseTerms {
+        &self.terms
+    }
+
+    /// Before the first job: nobody else may have a lease, unless the run was taken over.
+    pub(super) async fn begin(&self) -> anyhow::Result<()> {
+        if self.has_begun() {
+            return Ok(());
+        }
+        if self.taken_over {
+            let there = self.store.get_versioned(&self.terms.key).await?;
+            self.inner.lock().await.etag = there.map(|there| there.etag);
+        }
+        self.write(LeaseState::Running).await
+    }
+
+    fn has_begun(&self) -> bool {
+        self.confirmed.get().is_some()
+    }
+
+    /// Renews it for as long as this process drives the run.
+    pub(super) async fn renew_on_and_on(self: Rc<Self>, fenced: impl Fn(Fenced)) {
+        let mut pause = if self.taken_over {
+            Duration::ZERO
+        } else {
+            self.terms.renewal()
+        };
+        loop {
+            sleep(jittered(pause)).await;
+            pause = self.terms.renewal();
+            loop {
+                match self.begin_or_renew().await {
+                    Ok(()) => break,
+                    Err(error) => match error.downcast::<Fenced>() {
+                        Ok(other) => return fenced(other),
+                        Err(error) => tracing::warn!("the lease was not renewed: {error:#}"),
+                    },
+                }
+                sleep(jittered(AGAIN)).await;
+            }
+        }
+    }
+
+    /// The launcher before is told at once.
+    async fn begin_or_renew(&self) -> anyhow::Result<()> {
+        if self.taken_over {
+            self.begin().await?;
+        }
+        self.renew().await
+    }
+
+    async fn renew(&self) -> anyhow::Result<()> {
+        let state = self.inner.lock().await.lease.state;
+        if state != LeaseState::Running || !self.has_begun() {
+            return Ok(());
+        }
+        self.write(state).await
+    }
+
+    /// Before an effect outside: a launcher that was asleep asks first whether the run is still its own.
+    pub(super) async fn confirm(&self) -> anyhow::Result<()> {
+        let known = self.confirmed.get();
+        let is_fresh = known.is_some_and(|known| {
+            let gap = since_boot().saturating_sub(known);
+            gap < self.terms.renewal() + LONGEST_GAP
+        });
+        if is_fresh { Ok(()) } else { self.renew().await }
+    }
+
+    /// Tells containers, and whoever might take over, that it is over. `Err` where another launcher drives the run.
+    pub(super) async fn end(&self, state: LeaseState) -> Result<(), Fenced> {
+        // A run that was cancelled stays so; one without jobs has no lease.
+        if !self.has_begun() || self.inner.lock().await.lease.state != LeaseState::Running {
+            return Ok(());
+        }
+        match tokio::time::timeout(LAST_WORD, self.write(state)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => match error.downcast::<Fenced>() {
+                Ok(fenced) => Err(fenced),
+                Err(error) => {
+                    tracing::warn!("the lease was not told the end: {error:#}");
+                    Ok(())
+                }
+            },
+            Err(_) => {
+                tracing::warn!("the lease was not told the end in time");
+                Ok(())
+            }
+        }
+    }
+
+    async fn write(&self, state: LeaseState) -> anyhow::Result<()> {
+        let mut inner = self.inner.lock().await;
+        let lease = Lease {
+            state,
+            renewed_at: Timestamp(jiff::Timestamp::now().as_millisecond()),
+            ..inner.lease.clone()
+        };
+        let body = serde_json::to_vec(&lease).context("cannot write the lease down")?;
+        let key = &self.terms.key;
+        let put = self.store.replace(key, body.clone().into(), inner.etag.as_deref());
+        let etag = match put.await? {
+            Replaced::Yes(etag) => etag,
+            Replaced::No => self.own(&body, &inner.lease.holder).await?,
+        };
+        inner.lease = lease;
+        inner.etag = Some(etag);
+        self.confirmed.set(Some(since_boot()));
+        Ok(())
+    }
+
+    /// A write whose reply was lost is found again as one's own.
+    async fn own(&self, body: &[u8], holder: &str) -> anyhow::Result<String> {
+        let there: Result<_, StoreError> = self.store.get_versioned(&self.terms.key).await;
+        let Some(there) = there? else {
+            bail!(Fenced {
+                why: "its lease was removed".to_owned()
+            });
+        };
+        if there.body == body {
+            return Ok(there.etag);
+        }
+        let lease = serde_json::from_slice(&there.body);
+        bail!(Fenced {
+            why: lease.map_or_else(
+                |error| format!("its lease is not what a launcher writes ({error})"),
+                |lease| told(&lease, holder)
+            ),
+        })
+    }
+}
+
+fn told(lease: &Lease, own: &str) -> String {
+    match lease.state {
+        // `ferroflow kill` leaves the holder as it was.
+        LeaseState::Cancelled if lease.holder == own => "it was cancelled".to_owned(),
+        _ => format!("process {} on {} does", lease.pid, lease.host),
+    }
+}
+
+/// Time since the machine was started, its sleep included where the system tells.
+fn since_boot() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::CLOCK_MONOTONIC;
+    clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        for (text, seconds) in [("10", 10), ("90s", 90), ("30m", 1800), ("24h", 86_400)] {
+            assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "h", "1d", "-5s", "1.5h", "ten", "5sm"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A run that another launcher has begun: the core repeats what it did there, and what was in flight is found again.
+
+use std::{collections::HashSet, rc::Rc, sync::Arc};
+
+use anyhow::{Context, anyhow};
+use compute::host::protocol::Prepared;
+use datastore::{AttemptRef, ObjectStore, TaskResult};
+use model::{Attempt, TaskKey, launch_record::LocalMember};
+use scheduler::{Command, Outcome};
+
+use super::{Driver, Happening, local::Start};
+use crate::{
+    batch::{Fenced, Found, Recovered},
+    report::Tone,
+};
+
+/// How often a task may lose a process on the launcher's machine at no cost to `@retry`.
+const FREE_LOSSES: u32 = 3;
+
+impl<S: ObjectStore + 'static> Driver<S> {
+    pub(super) fn take_over(&mut self, recovered: Recovered) {
+        let Recovered {
+            turns,
+            tasks,
+            attempts,
+            ..
+        } = recovered;
+        let mut commands = Vec::new();
+        for turn in turns {
+            self.run.repeat(turn, &mut commands);
+        }
+        self.task_ids = tasks;
+        if self.run.is_ending() {
+            let error = anyhow!("the run was being ended when its launcher died: resume it");
+            return self.break_down(error);
+        }
+        self.wait_on(commands);
+        let launched: Vec<_> = self.run.launched().collect();
+        let progress = self.run.progress();
+        let done: usize = progress.steps.iter().map(|step| step.done).sum();
+        let jobs = launched
+            .iter()
+            .filter(|key| matches!(attempts.get(key), Some(Found::Batch(_))));
+        let text = format!(
+            "Attached: {done} tasks had ended, {} were in flight, {} of them on AWS Batch.",
+            launched.len(),
+            jobs.count()
+        );
+        self.say(Tone::System, &text);
+        for key in launched {
+            match attempts.get(&key) {
+                Some(Found::Local) => self.look_after(key),
+                Some(Found::Batch(adopted)) => {
+                    self.adopted.insert(key, adopted.clone());
+                    self.unasked.push_back(key);
+                }
+                // It was decided, and nothing was done about it.
+                None => self.unasked.push_back(key),
+            }
+        }
+        self.ask();
+    }
+
+    /// Retries that waited for their time go on waiting.
+    fn wait_on(&mut self, commands: Vec<Command>) {
+        let waiting: HashSet<_> = self.run.waiting().collect();
+        for command in commands {
+            if let Command::Wake { timer, at } = command
+                && waiting.contains(&timer)
+            {
+                self.wake(timer, at);
+            }
+        }
+    }
+
+    /// A process of the launcher's machine has ended with it, perhaps after its work was done.
+    fn look_after(&mut self, (task, attempt): (TaskKey, Attempt)) {
+        let Some(id) = self.task_ids.get(&task).cloned() else {
+            return;
+        };
+        let path = self.path(self.step(task), id);
+        let (store, flow) = (Arc::clone(&self.store), self.plan.flow.clone());
+        let (known, datastore) = (Arc::clone(&self.known), Rc::clone(&self.datastore));
+        let reports = self.reports.clone();
+        tokio::task::spawn_local(async move {
+            let at = AttemptRef {
+                flow: &flow,
+                task: &path,
+                attempt,
+            };
+            let read = async || {
+                let result = datastore::task_result::read(&*store, at, &known).await;
+                result.with_context(|| format!("cannot read the results of task {path}"))
+            };
+            let happening = match datastore.outlast(|| false, read).await {
+                Ok(TaskResult::Succeeded(transition)) => Happening::Settled {
+                    task,
+                    attempt,
+                    outcome: Outcome::Succeeded(transition),
+                },
+                Ok(_) => Happening::Settled {
+                    task,
+                    attempt,
+                    outcome: Outcome::Lost { free: FREE_LOSSES },
+                },
+                Err(error) => Happening::Broken(error),
+            };
+            let _ = reports.send(happening);
+        });
+    }
+
+    /// An attempt on this machine of a run with jobs stands in the launch chain before it starts: whoever takes the run over
+    /// must know that it has ended with us.
+    pub(super) fn record_and_start(
+        &mut self,
+        task: TaskKey,
+        attempt: Attempt,
+        prepared: Prepared,
+        start: Start,
+    ) {
+        let Some(batch) = &self.batch else {
+            return self.start_local(task, attempt, prepared, start);
+        };
+        let recording = batch.record_local(LocalMember {
+            key: task,
+            task: self.path(self.step(task), prepared.task_id.clone()),
+            attempt,
+        });
+        let reports = self.reports.clone();
+        tokio::task::spawn_local(async move {
+            let happening = match recording.await {
+                Ok(()) => Happening::Recorded {
+                    task,
+                    attempt,
+                    prepared: Box::new(prepared),
+                    start,
+                },
+                Err(error) => match error.downcast::<Fenced>() {
+                    Ok(fenced) => Happening::Fenced(fenced),
+                    Err(error) => Happening::Broken(error),
+                },
+            };
+            let _ = reports.send(happening);
+        });
+    }
+
+    pub(super) fn on_recorded(
+        &mut self,
+        task: TaskKey,
+        attempt: Attempt,
+        prepared: Prepared,
+        start: Start,
+    ) {
+        if self.halting.is_some() || self.broken.is_some() {
+            self.not_started(task, attempt);
+        } else {
+            self.start_local(task, attempt, prepared, start);
+        }
+    }
+}
