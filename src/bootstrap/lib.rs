@@ -46,8 +46,8 @@ mod work_dir;
 
 pub use console::Console;
 pub use entrypoint::entrypoint;
-pub use extract::{ExtractError, extract};
 pub use environment::Environment;
+pub use extract::{ExtractError, extract};
 pub use interrupts::Interrupts;
 pub use program::main;
 pub use run::{Container, run};

@@ -145,7 +145,10 @@ async fn connect(
     let store = Arc::new(S3Store::open(&aws, &plan.datastore.root).await?);
     if !plan.steps.values().any(|step| step.batch) {
         if let Some(from) = &plan.taken_from {
-            bail!("run {} of {from} has no step on AWS Batch\nhint: resume it", plan.run);
+            bail!(
+                "run {} of {from} has no step on AWS Batch\nhint: resume it",
+                plan.run
+            );
         }
         return Ok((store, None));
     }

@@ -8,6 +8,7 @@ mod cli;
 mod doctor;
 mod drive;
 mod engine;
+mod failpoint;
 mod host_files;
 mod interpreter;
 mod metaflow_config;

@@ -108,7 +108,11 @@ mod tests {
         assert_eq!(day.renewal(), Duration::from_secs(30));
         let short = terms(Duration::from_secs(20));
         assert_eq!(
-            (short.gate_seconds, short.grace_seconds, short.cadence_seconds),
+            (
+                short.gate_seconds,
+                short.grace_seconds,
+                short.cadence_seconds
+            ),
             (20, 20, 2)
         );
         assert_eq!(short.renewal(), Duration::from_secs(2));

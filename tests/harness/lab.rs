@@ -76,7 +76,21 @@ impl Lab {
         serde_json::from_str(&text).expect("the record is JSON")
     }
 
+    /// A command line of the flow.
     pub(crate) fn command(&self, launcher: Launcher, args: &[&str]) -> Command {
+        let mut command = self.bare(launcher);
+        command.arg(&self.flow).args(args);
+        command
+    }
+
+    /// One of Ferroflow's own verbs.
+    pub(crate) fn verb(&self, args: &[&str]) -> Command {
+        let mut command = self.bare(Launcher::Ferroflow);
+        command.args(args);
+        command
+    }
+
+    fn bare(&self, launcher: Launcher) -> Command {
         let python = python::with_metaflow();
         let mut command = match launcher {
             Launcher::Ferroflow => Command::new(FERROFLOW),
@@ -88,8 +102,6 @@ impl Lab {
             Launcher::Upstream => "off",
         };
         command
-            .arg(&self.flow)
-            .args(args)
             .current_dir(self.path())
             .env("FERROFLOW", wish)
             .env("FERROFLOW_PYTHON", python)

@@ -7,8 +7,7 @@ use std::{
 
 use aws_sdk_s3::{config::Intercept, primitives::ByteStream};
 use aws_smithy_runtime_api::{
-    box_error::BoxError,
-    client::interceptors::context::BeforeDeserializationInterceptorContextRef,
+    box_error::BoxError, client::interceptors::context::BeforeDeserializationInterceptorContextRef,
 };
 use aws_smithy_types::{DateTime, config_bag::ConfigBag, date_time::Format};
 use bytes::Bytes;

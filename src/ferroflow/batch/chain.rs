@@ -19,7 +19,7 @@ use scheduler::Turn;
 use tokio::sync::Mutex;
 
 use super::{Cancellation, fence::Fenced};
-use crate::trouble::Trouble;
+use crate::{failpoint, trouble::Trouble};
 
 /// What the driver's core was told and asked, and no record has yet.
 #[derive(Debug, Clone, Default)]
@@ -129,13 +129,16 @@ impl Chain {
         let body = serde_json::to_vec(opening).context("cannot write the run's opening down")?;
         let body = Bytes::from(body);
         let writing = async || {
-            let put = self.links.store.put(&key, body.clone(), PutOptions::default());
+            let put = self
+                .links
+                .store
+                .put(&key, body.clone(), PutOptions::default());
             put.await.context("cannot write the run's opening")?;
             Ok(())
         };
-        self.outlast(writing)
-            .await?;
+        self.outlast(writing).await?;
         next.opening = None;
+        failpoint::reach("opened");
         Ok(())
     }
 
@@ -148,9 +151,7 @@ impl Chain {
             cancellation,
             ..
         } = &self.links;
-        datastore
-            .outlast(|| cancellation.gives_up(), writing)
-            .await
+        datastore.outlast(|| cancellation.gives_up(), writing).await
     }
 
     async fn append(
@@ -166,17 +167,22 @@ impl Chain {
             holder: self.links.holder.clone(),
             at: now(),
             local,
-            turns: self.links.turns.text().context("cannot write the run down")?,
+            turns: self
+                .links
+                .turns
+                .text()
+                .context("cannot write the run down")?,
             taken_from: None,
         };
         let (object, places) = launch_record::encode(header, &planned)
             .context("cannot write down what is to be launched")?;
         let key = layout::launch_record(&self.flow, &self.run, next.seq);
         let object = object.into();
+        failpoint::reach("record");
         // The same bytes at each try: one that was not answered may have arrived.
         let writing = async || write(&self.links.store, &key, &object).await;
-        self.outlast(writing)
-            .await?;
+        self.outlast(writing).await?;
+        failpoint::reach("recorded");
         self.links.turns.forget(told);
         next.seq += 1;
         Ok(Written { key, places })

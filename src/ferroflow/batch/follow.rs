@@ -20,7 +20,7 @@ use super::{
     tail::{self, More, Tail},
     watch::Seen,
 };
-use crate::trouble::jittered;
+use crate::{failpoint, trouble::jittered};
 
 /// A failure that the datastore knows of waits this long for Batch to know it, too: why a job
 /// failed is asked only after it is terminal.
@@ -73,6 +73,7 @@ pub(super) async fn follow(
         };
         match verdict {
             Verdict::Over(ended) => {
+                failpoint::reach("judged");
                 finish(&shared, &recorded, &mut tail, (ended, logs)).await;
                 return;
             }

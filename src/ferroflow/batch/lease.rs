@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::time::sleep;
 
 use super::fence::Fenced;
-use crate::trouble::jittered;
+use crate::{failpoint, trouble::jittered};
 
 /// Environment variable: how long a task goes on without a launcher, or `off`.
 pub(crate) const LEASE: &str = "FERROFLOW_LEASE";
@@ -22,8 +22,9 @@ pub(crate) const LEASE: &str = "FERROFLOW_LEASE";
 /// Pause after a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// A launcher that slept longer than this asks whether the run is still its own before it does anything.
-const LONGEST_GAP: Duration = Duration::from_mins(1);
+/// A launcher that slept longer than this part of the gate, a minute as a rule, asks whether the run is still its own before it
+/// does anything.
+const GAPS_IN_GATE: u32 = 15;
 
 /// How long the end of a run waits for its lease to say so.
 const LAST_WORD: Duration = Duration::from_secs(5);
@@ -118,7 +119,9 @@ impl Keeper {
             let there = self.store.get_versioned(&self.terms.key).await?;
             self.inner.lock().await.etag = there.map(|there| there.etag);
         }
-        self.write(LeaseState::Running).await
+        self.write(LeaseState::Running).await?;
+        failpoint::reach("leased");
+        Ok(())
     }
 
     fn has_begun(&self) -> bool {
@@ -166,12 +169,19 @@ impl Keeper {
 
     /// Before an effect outside: a launcher that was asleep asks first whether the run is still its own.
     pub(super) async fn confirm(&self) -> anyhow::Result<()> {
-        let known = self.confirmed.get();
-        let is_fresh = known.is_some_and(|known| {
+        if self.is_fresh() {
+            Ok(())
+        } else {
+            self.renew().await
+        }
+    }
+
+    /// Whether it was renewed a short time ago, or there is none yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.confirmed.get().is_none_or(|known| {
             let gap = since_boot().saturating_sub(known);
-            gap < self.terms.renewal() + LONGEST_GAP
-        });
-        if is_fresh { Ok(()) } else { self.renew().await }
+            gap < self.terms.renewal() + Duration::from_secs(self.terms.gate_seconds) / GAPS_IN_GATE
+        })
     }
 
     /// Tells containers, and whoever might take over, that it is over. `Err` where another launcher drives the run.
@@ -205,7 +215,9 @@ impl Keeper {
         };
         let body = serde_json::to_vec(&lease).context("cannot write the lease down")?;
         let key = &self.terms.key;
-        let put = self.store.replace(key, body.clone().into(), inner.etag.as_deref());
+        let put = self
+            .store
+            .replace(key, body.clone().into(), inner.etag.as_deref());
         let etag = match put.await? {
             Replaced::Yes(etag) => etag,
             Replaced::No => self.own(&body, &inner.lease.holder).await?,

@@ -405,6 +405,12 @@ impl Batch {
         });
     }
 
+    /// Whether this launcher surely drives the run: not if it was asleep, and has not asked since.
+    pub(crate) fn drives_the_run(&self) -> bool {
+        let lease = self.shared.lease.as_ref();
+        lease.is_none_or(|lease| lease.is_fresh())
+    }
+
     /// The run is over.
     pub(crate) async fn finish(&self) {
         if let Some(lease) = &self.shared.lease
@@ -434,7 +440,14 @@ fn chain_and_lease(
     let taken_over = start.next_seq.is_some();
     let lease = start.grace.map(|grace| {
         let host = start.launcher.host.clone();
-        Keeper::new(Arc::clone(store), plan, &start.holder, host, grace, taken_over)
+        Keeper::new(
+            Arc::clone(store),
+            plan,
+            &start.holder,
+            host,
+            grace,
+            taken_over,
+        )
     });
     (Rc::new(chain), lease)
 }

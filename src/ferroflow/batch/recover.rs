@@ -10,6 +10,7 @@ use model::{
     launch_record::{LaunchRecord, Submission},
     layout,
     opening::Opening,
+    run_record::RunRecord,
 };
 use scheduler::Turn;
 use tokio::task::JoinSet;
@@ -32,6 +33,8 @@ pub(crate) struct Recovered {
     pub(crate) next_seq: u64,
     /// The plan with which the run began.
     pub(crate) plan: Plan,
+    /// What `ferroflow status` was told last.
+    pub(crate) record: Option<RunRecord>,
 }
 
 /// Where an attempt went.
@@ -61,9 +64,13 @@ pub(crate) async fn recover(
         attempts: HashMap::new(),
         next_seq: 0,
         plan: with_limits_of(plan, &opening)?,
+        record: record(store, plan).await,
     };
     let prefix = format!("{}/launch/", layout::run_folder(&plan.flow, &plan.run));
-    let listed = store.list(&prefix).await.context("cannot list the launch chain")?;
+    let listed = store
+        .list(&prefix)
+        .await
+        .context("cannot list the launch chain")?;
     let mut last_holder = None;
     let count = listed.len() as u64;
     for first in (0..count).step_by(AT_ONCE) {
@@ -86,10 +93,20 @@ pub(crate) async fn recover(
 async fn opening(store: &S3Store, plan: &Plan) -> anyhow::Result<Opening> {
     let key = layout::opening(&plan.flow, &plan.run);
     let Some(object) = store.get(&key).await? else {
-        bail!("run {} had not submitted any job\nhint: resume it", plan.run);
+        bail!(
+            "run {} had not submitted any job\nhint: resume it",
+            plan.run
+        );
     };
     serde_json::from_slice(&object.body)
         .with_context(|| format!("the opening `{key}` is not what this version writes"))
+}
+
+/// Nothing depends on it.
+async fn record(store: &S3Store, plan: &Plan) -> Option<RunRecord> {
+    let key = layout::run_record(&plan.flow, &plan.run);
+    let object = store.get(&key).await.ok()??;
+    serde_json::from_slice(&object.body).ok()
 }
 
 /// Replay needs the limits of then: they decide when what was launched.

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::{
     Launch, Shared, What, arrays, chain::Written, end, follow, request, watch::OutcomePlace,
 };
-use crate::{advice, trouble::jittered};
+use crate::{advice, failpoint, trouble::jittered};
 
 /// Plain jobs in one record: a record is written while earlier ones are still being submitted.
 const MAX_PER_RECORD: usize = 100;
@@ -296,6 +296,7 @@ async fn submit_one(
     again: mpsc::UnboundedSender<Pending>,
 ) {
     let obtained = obtain_job(&shared, &submission).await;
+    failpoint::reach("submitted");
     if let Obtained::Job(job) = &obtained {
         note_id(&shared, &submission, job);
     }
@@ -332,6 +333,7 @@ fn note_id(shared: &Rc<Shared>, submission: &Submission, job: &JobId) {
         if let Err(error) = shared.store.put(&key, id, PutOptions::default()).await {
             tracing::warn!(%error, key, "the id of a job was not written down");
         }
+        failpoint::reach("noted");
     });
 }
 

@@ -27,6 +27,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         let Some(launch) = self.launch((task, attempt), prepared, command) else {
             return;
         };
+        self.recorder.change().attempts.batch += 1;
         let head = head(&launch.path);
         if let Some(batch) = &self.batch {
             batch.launch(launch);
@@ -68,7 +69,6 @@ impl<S: ObjectStore + 'static> Driver<S> {
             return None;
         }
         let path = self.path(self.step(task), prepared.task_id);
-        self.recorder.change().attempts.batch += 1;
         let running = Running::new(path.clone(), head(&path), self.plan.limits.max_log_size);
         self.attempts.insert(key, running);
         Some(Launch {

@@ -13,6 +13,7 @@ use model::{Attempt, TaskKey, TaskPath};
 use scheduler::{Event, FailureClass, FailureKind, Outcome, RunFailure, RunOutcome};
 
 use super::{Driver, Happening, local::Start};
+use crate::failpoint;
 
 /// So many that the host never waits for the next one.
 const MAX_OPEN_QUESTIONS: usize = 4;
@@ -59,6 +60,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
     }
 
     fn prepare(&mut self, task: TaskKey, attempt: Attempt) {
+        self.reuse_id(task);
         let view = self.run.task(task);
         let inputs = self.input_paths(task);
         let question = Prepare {
@@ -111,6 +113,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         attempt: Attempt,
         answer: Result<Prepared, HostError>,
     ) {
+        failpoint::reach("prepared");
         self.open_questions -= 1;
         self.on_answer(task, attempt, answer);
         self.ask();
@@ -152,7 +155,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
             PreparedPlace::Local {
                 fresh: Some(reason),
             } => self.record_and_start(task, attempt, prepared, Start::Fresh(reason)),
-            PreparedPlace::Foreign => self.record_and_start(task, attempt, prepared, Start::Foreign),
+            PreparedPlace::Foreign => {
+                self.record_and_start(task, attempt, prepared, Start::Foreign)
+            }
         }
     }
 

@@ -12,7 +12,10 @@ use model::{Attempt, TaskKey, exit_code::DISALLOW_RETRY, layout::Stream};
 use scheduler::{Event, FailureClass, Outcome};
 
 use super::{Driver, Happening, running::Running};
-use crate::report::{LogLine, Tone};
+use crate::{
+    failpoint,
+    report::{LogLine, Tone},
+};
 
 /// What Python's `subprocess` calls a segmentation fault.
 const SEGMENTATION_FAULT: i32 = -11;
@@ -151,6 +154,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             }
             return;
         }
+        failpoint::reach("local-ended");
         self.say_flushing();
         let key = (judged.task, judged.attempt);
         let outcome = self.tell_end(key, &judged);

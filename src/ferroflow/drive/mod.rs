@@ -46,6 +46,7 @@ use self::{
 use crate::{
     advice,
     batch::{Adopted, Batch, BatchEvent, Fenced, Recovered, Troubles, Turns},
+    failpoint,
     report::{Console, FRAME, StepLines, Tone},
     trouble::{Patience, Trouble},
 };
@@ -153,6 +154,7 @@ pub(crate) struct Driver<S> {
     recovered: Option<Recovered>,
     /// Attempts that the launcher before had handed to Batch, until the host has prepared them.
     adopted: HashMap<(TaskKey, Attempt), Adopted>,
+    made_in_vain: take_over::MadeInVain,
     fenced: Option<Fenced>,
     host_failure: Option<FinishOutcome>,
     finished: Option<FinishOutcome>,
@@ -217,10 +219,11 @@ impl<S: ObjectStore + 'static> Driver<S> {
             task_ids: HashMap::new(),
             attempts: HashMap::new(),
             halting: None,
-            recorder: Recorder::new(&plan, launcher),
+            recorder: Recorder::new(&plan, launcher, recovered.as_ref()),
             turns,
             recovered,
             adopted: HashMap::new(),
+            made_in_vain: HashMap::new(),
             fenced: None,
             host_failure: None,
             finished: None,
@@ -326,13 +329,17 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 attempt,
                 prepared,
                 start,
-            } => self.on_recorded(task, attempt, *prepared, start),
+            } => {
+                failpoint::reach("local-recorded");
+                self.on_recorded(task, attempt, *prepared, start);
+            }
             Happening::Judged(judged) => self.on_judged(judged),
             Happening::Settled {
                 task,
                 attempt,
                 outcome,
             } => {
+                failpoint::reach("settled");
                 let succeeded = matches!(outcome, Outcome::Succeeded(_));
                 self.recorder.change();
                 self.handle(Event::TaskEnded {

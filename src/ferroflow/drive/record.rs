@@ -12,6 +12,7 @@ use scheduler::StepProgress;
 use tokio::task::JoinHandle;
 
 use super::{Driver, now};
+use crate::batch::Recovered;
 
 /// Time between two writings while the run goes on.
 pub(super) const RECORD_INTERVAL: Duration = Duration::from_secs(10);
@@ -29,9 +30,15 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(plan: &Plan, launcher: Launcher) -> Self {
+    /// Of a run that begins, or goes on after its launcher died.
+    pub(super) fn new(plan: &Plan, launcher: Launcher, recovered: Option<&Recovered>) -> Self {
+        let before = recovered.and_then(|recovered| recovered.record.clone());
+        let record = match before {
+            Some(before) => RunRecord { launcher, ..before },
+            None => RunRecord::begun(plan.flow.clone(), plan.run.clone(), launcher, now()),
+        };
         Self {
-            record: RunRecord::begun(plan.flow.clone(), plan.run.clone(), launcher, now()),
+            record,
             changed: true,
             writing: None,
         }
@@ -53,7 +60,8 @@ impl Recorder {
 impl<S: ObjectStore + 'static> Driver<S> {
     /// Writes the record if it has changed, beside everything else.
     pub(super) fn record_now_and_then(&mut self) {
-        if self.recorder.is_writing() {
+        let may_be_anothers = self.batch.as_ref().is_some_and(|it| !it.drives_the_run());
+        if self.recorder.is_writing() || may_be_anothers {
             return;
         }
         if std::mem::take(&mut self.recorder.changed) {

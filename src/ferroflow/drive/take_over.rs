@@ -1,11 +1,17 @@
 //! A run that another launcher has begun: the core repeats what it did there, and what was in flight is found again.
 
-use std::{collections::HashSet, rc::Rc, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fs,
+    path::Path,
+    rc::Rc,
+    sync::Arc,
+};
 
 use anyhow::{Context, anyhow};
 use compute::host::protocol::Prepared;
 use datastore::{AttemptRef, ObjectStore, TaskResult};
-use model::{Attempt, TaskKey, launch_record::LocalMember};
+use model::{Attempt, StepName, TaskId, TaskKey, launch_record::LocalMember};
 use scheduler::{Command, Outcome};
 
 use super::{Driver, Happening, local::Start};
@@ -16,6 +22,12 @@ use crate::{
 
 /// How often a task may lose a process on the launcher's machine at no cost to `@retry`.
 const FREE_LOSSES: u32 = 3;
+
+/// An id that the local metadata provider gives.
+type TaskNumber = u64;
+
+/// Tasks of a step that were made, and of which the launch chain knows nothing.
+pub(super) type MadeInVain = HashMap<StepName, BTreeSet<TaskNumber>>;
 
 impl<S: ObjectStore + 'static> Driver<S> {
     pub(super) fn take_over(&mut self, recovered: Recovered) {
@@ -30,6 +42,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             self.run.repeat(turn, &mut commands);
         }
         self.task_ids = tasks;
+        self.made_in_vain = self.made_in_vain();
         if self.run.is_ending() {
             let error = anyhow!("the run was being ended when its launcher died: resume it");
             return self.break_down(error);
@@ -54,11 +67,48 @@ impl<S: ObjectStore + 'static> Driver<S> {
                     self.adopted.insert(key, adopted.clone());
                     self.unasked.push_back(key);
                 }
-                // It was decided, and nothing was done about it.
+                // It was decided, and nothing more than a task made of it.
                 None => self.unasked.push_back(key),
             }
         }
         self.ask();
+    }
+
+    /// Ids of tasks that were made, and of which the launch chain knows nothing: the launcher died first. Only the local
+    /// provider's can be listed here.
+    fn made_in_vain(&self) -> MadeInVain {
+        let Some(root) = &self.plan.metadata_root else {
+            return HashMap::new();
+        };
+        let known: HashSet<_> = self.task_ids.values().map(TaskId::as_str).collect();
+        let run = Path::new(root)
+            .join(self.plan.flow.as_str())
+            .join(self.plan.run.as_str());
+        let of_step = |step: &StepName| {
+            let entries = fs::read_dir(run.join(step.as_str())).into_iter().flatten();
+            let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            names
+                .filter(|name| !known.contains(name.as_str()))
+                .filter_map(|name| name.parse().ok())
+                .collect()
+        };
+        let steps = self.plan.steps.keys();
+        steps.map(|step| (step.clone(), of_step(step))).collect()
+    }
+
+    /// A task that was made is not made a second time: the first would be seen for ever as one that never ran.
+    pub(super) fn reuse_id(&mut self, task: TaskKey) {
+        if self.made_in_vain.is_empty() || self.task_ids.contains_key(&task) {
+            return;
+        }
+        let step = self.run.task(task).step;
+        let number = self
+            .made_in_vain
+            .get_mut(step)
+            .and_then(BTreeSet::pop_first);
+        if let Some(id) = number.and_then(|number| TaskId::new(number.to_string()).ok()) {
+            self.task_ids.insert(task, id);
+        }
     }
 
     /// Retries that waited for their time go on waiting.

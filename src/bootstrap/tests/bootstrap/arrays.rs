@@ -40,7 +40,8 @@ fn become_child(fixture: &mut Fixture, index: u32) {
             ..Header::default()
         },
         &[planned],
-    ).unwrap();
+    )
+    .unwrap();
     fixture.server.put(RECORD, object);
     let key = layout::launch_record(&fixture.spec.flow, &fixture.spec.task.run, 3);
     for (name, value) in spec_variables(&fixture.spec.store, &key, &places[0]) {

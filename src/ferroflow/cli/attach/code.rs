@@ -19,11 +19,7 @@ const NOT_THE_USERS: [&str; 2] = [".mf_code", ".mf_meta"];
 const NOT_THE_USERS_BEFORE: [&str; 3] = ["metaflow", "metaflow_extensions", "INFO"];
 
 /// A folder with the user's code. It stays: a second attach finds it.
-pub(super) async fn unpacked(
-    store: &S3Store,
-    root: &str,
-    package: &PackageRef,
-) -> Result<PathBuf> {
+pub(super) async fn unpacked(store: &S3Store, root: &str, package: &PackageRef) -> Result<PathBuf> {
     let mut why = None;
     for base in cache_folders() {
         let folder = base.join("attached").join(&package.sha256);
@@ -58,7 +54,10 @@ async fn download(store: &S3Store, root: &str, package: &PackageRef) -> Result<V
         );
     };
     let Some(object) = store.get(key).await? else {
-        bail!("the run's code package `{}` is gone\nhint: resume the run", package.url);
+        bail!(
+            "the run's code package `{}` is gone\nhint: resume the run",
+            package.url
+        );
     };
     ensure!(
         hex::encode(Sha256::digest(&object.body)) == package.sha256,

@@ -32,8 +32,8 @@ pub(super) async fn last(run: &Run<'_>) -> Result<String> {
         let whole = run.store.get(&last.key).await?;
         head = whole.context("the launch chain changes")?.body;
     }
-    let record = LaunchRecord::read(&head)
-        .with_context(|| format!("`{}` is no launch record", last.key))?;
+    let record =
+        LaunchRecord::read(&head).with_context(|| format!("`{}` is no launch record", last.key))?;
     Ok(record.holder)
 }
 
@@ -116,7 +116,9 @@ async fn record(run: &Run<'_>) -> Result<Option<RunRecord>> {
         return Ok(None);
     };
     let record = serde_json::from_slice(&object.body);
-    record.map(Some).with_context(|| format!("`{key}` is no record of a run"))
+    record
+        .map(Some)
+        .with_context(|| format!("`{key}` is no record of a run"))
 }
 
 fn word(state: RunState) -> &'static str {
