@@ -68,6 +68,7 @@ fn question(task: u32, step: &StepName) -> Prepare<'_> {
         split_index: None,
         max_user_code_retries: 0,
         input_paths: &[],
+        task_id: None,
     }
 }
 

@@ -66,6 +66,7 @@ Variables:
   FERROFLOW_FORK=off         tasks on this machine get fresh interpreters
   FERROFLOW_PROGRESS=off     no lines about steps below the log on a terminal
   FERROFLOW_DEV              auto, always or never: when the embedded stack starts by itself
+  FERROFLOW_LEASE            how long jobs go on without their launcher: 24h, or off
   FERROFLOW_LOG              what the engine tells of itself, e.g. info
   NO_COLOR                   no colours";
 
