@@ -101,7 +101,7 @@ class RunView:
             "index": task.index,
             "runtime": task.runtime_name,
             "origin": self.normalise(str(task.origin_pathspec)),
-            "metadata": sorted(self._metadata(m) for m in task.metadata),
+            "metadata": self._all_metadata(task),
             "data": sorted(a.id for a in task),
             "files_of_no_attempt": files.get("", []),
             "attempts": {a: self._attempt(task, a, files[a]) for a in attempts},
@@ -127,7 +127,7 @@ class RunView:
             "logs": {n: self.store.log_file(*task.path_components[1:], attempt, n) for n in files if n.endswith(".log")},
             "successful": at.successful,
             "finished": at.finished,
-            "metadata": sorted(self._metadata(m) for m in at.metadata),
+            "metadata": self._all_metadata(at),
             "artifacts": self._artifacts(at),
             "stdout": self._lines(at, "stdout"),
             "stderr": self._lines(at, "stderr"),
@@ -146,6 +146,14 @@ class RunView:
         if "aws-batch-job-id" in task.metadata_dict:
             lines = in_one_wording(line for line in lines if not CHATTER.match(line))
         return lines
+
+    def _all_metadata(self, task):
+        """A cloned task registers facts about its process twice, of which the local provider keeps both unless they come
+        within one millisecond."""
+        found = sorted(self._metadata(m) for m in task.metadata)
+        if any(name == "origin-run-id" for name, _, _ in found):
+            return [entry for before, entry in zip([None] + found, found) if entry != before]
+        return found
 
     def _metadata(self, metadata):
         name, value = metadata.name, metadata.value
