@@ -36,6 +36,19 @@ pub(crate) fn parse_utc(text: &str) -> Option<u64> {
     Some(days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second)
 }
 
+/// Seconds since the epoch of a time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7). Its two obsolete
+/// forms are not read: no store of today sends them.
+pub(crate) fn parse_http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let (_, date) = text.strip_suffix(" GMT")?.split_once(", ")?;
+    let mut words = date.split(' ');
+    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    parse_utc(&format!("{year}-{month:02}-{day}T{time}"))
+}
+
 /// Year, month and day of a day counted from the epoch, by the usual arithmetic on years that
 /// begin in March.
 fn civil_date(days: u64) -> (u64, u64, u64) {
@@ -84,6 +97,17 @@ mod tests {
             assert_eq!(parse_utc(&format!("{text}Z")), Some(second), "{text}");
         }
         assert_eq!(parse_utc("2024-02"), None);
+        let date = "Thu, 29 Feb 2024 12:34:56 GMT";
+        assert_eq!(parse_http_date(date), Some(1_709_210_096));
+        for bad in [
+            "",
+            "Thursday, 29-Feb-24 12:34:56 GMT",
+            "Thu Feb 29 12:34:56 2024",
+            "Thu, 29 feb 2024 12:34:56 GMT",
+            "Thu, 29 Feb 2024 12:34:56 CET",
+        ] {
+            assert_eq!(parse_http_date(bad), None, "{bad}");
+        }
         assert_eq!(parse_utc("2024-13-01T00:00:00Z"), None);
     }
 }

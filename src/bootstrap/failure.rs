@@ -2,8 +2,10 @@
 
 use std::{error::Error, io};
 
+use model::spec::Stopped;
+
 use crate::{
-    files::FileError, install::InstallError, package::PackageError, process::Ending,
+    files::FileError, install::InstallError, order::Order, package::PackageError, process::Ending,
     s3_error::S3Error, work_dir::WorkDirError,
 };
 
@@ -51,6 +53,9 @@ pub(crate) enum Failure {
     /// The container was asked to stop.
     #[error("the container was asked to stop before the step began")]
     Interrupted,
+    /// The datastore spoke against it.
+    #[error(transparent)]
+    Ordered(#[from] Order),
 }
 
 impl Failure {
@@ -61,8 +66,16 @@ impl Failure {
                 source.is_passing() || matches!(**source, S3Error::Interrupted)
             }
             // Whoever cancels the job says so as its status reason; else its host goes away.
-            Self::Interrupted => true,
+            Self::Interrupted | Self::Ordered(Order::LauncherLost { .. }) => true,
             _ => false,
+        }
+    }
+
+    /// What the datastore said against the start, where nothing has failed.
+    pub(crate) fn stopped(&self) -> Option<Stopped> {
+        match self {
+            Self::Ordered(order) => order.stopped(),
+            _ => None,
         }
     }
 }

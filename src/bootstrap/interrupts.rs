@@ -1,5 +1,5 @@
 //! Signals: caught by one thread, forwarded at once to the process group of the child, and
-//! remembered for whoever waits.
+//! remembered for whoever waits. So are orders, which come from the datastore.
 
 use std::{
     os::unix::process::CommandExt,
@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use model::spec::Stopped;
 use nix::{
     sys::signal::{SigSet, Signal, killpg},
     unistd::Pid,
 };
 
-use crate::platform;
+use crate::{order::Order, platform};
 
 /// The signals that end a task.
 const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
@@ -32,6 +33,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     first: Option<Raised>,
+    ordered: Option<Ordered>,
     group: Option<Pid>,
     ended: Option<ChildEnd>,
 }
@@ -41,8 +43,17 @@ struct State {
 pub(crate) struct ChildEnd {
     /// What the kernel says.
     pub(crate) status: std::io::Result<ExitStatus>,
-    /// Whether a signal had been forwarded to it.
-    pub(crate) was_signalled: bool,
+    /// Why it had been asked to stop, if it had.
+    pub(crate) stopped: Option<Stopped>,
+}
+
+/// An order that has come.
+#[derive(Debug, Clone)]
+pub(crate) struct Ordered {
+    /// Which.
+    pub(crate) order: Order,
+    /// When.
+    pub(crate) at: Instant,
 }
 
 /// A signal that reached the container.
@@ -96,13 +107,42 @@ impl Interrupts {
         self.lock().first
     }
 
-    /// Sleeps, but not beyond a signal.
+    /// Has the running child hear of an order, and remembers it. There is no second one, but that nothing may be written.
+    pub(crate) fn order(&self, order: Order) {
+        let mut state = self.lock();
+        let is_superseded = order == Order::Superseded;
+        if state.is_superseded() || state.ordered.is_some() && !is_superseded {
+            return;
+        }
+        // A child that has heard of a signal is ending.
+        if let Some(group) = state.group
+            && (state.first.is_none() || is_superseded)
+        {
+            let _ = killpg(group, order.signal());
+        }
+        state.ordered = Some(Ordered {
+            order,
+            at: Instant::now(),
+        });
+        self.0.changed.notify_all();
+    }
+
+    /// The order that has come.
+    pub(crate) fn ordered(&self) -> Option<Ordered> {
+        self.lock().ordered.clone()
+    }
+
+    /// Whether nothing may be written any more, because another attempt is in work.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.lock().is_superseded()
+    }
+
+    /// Sleeps, but not beyond a signal, nor when nothing may be written any more.
     pub(crate) fn pause(&self, duration: Duration) {
         let state = self.lock();
-        let _ = self
-            .0
-            .changed
-            .wait_timeout_while(state, duration, |state| state.first.is_none());
+        let _ = self.0.changed.wait_timeout_while(state, duration, |state| {
+            state.first.is_none() && !state.is_superseded()
+        });
     }
 
     /// Starts a child in its own process group; signals go to that group until it has ended.
@@ -122,24 +162,21 @@ impl Interrupts {
             let mut state = self.lock();
             state.group = Some(pid);
             state.ended = None;
-            if let Some(raised) = state.first {
-                let _ = killpg(pid, raised.signal);
+            if let Some(signal) = state.signal() {
+                let _ = killpg(pid, signal);
             }
         }
         let interrupts = self.clone();
         thread::spawn(move || {
-            let mut was_signalled = false;
+            let mut stopped = None;
             let status = platform::wait(&mut child, || {
                 // What the child left of its group ends with it.
                 let mut state = interrupts.lock();
                 let _ = killpg(pid, Signal::SIGKILL);
                 state.group = None;
-                was_signalled = state.first.is_some();
+                stopped = state.stopped();
             });
-            interrupts.lock().ended = Some(ChildEnd {
-                status,
-                was_signalled,
-            });
+            interrupts.lock().ended = Some(ChildEnd { status, stopped });
             interrupts.0.changed.notify_all();
         });
         Ok(Running {
@@ -150,6 +187,30 @@ impl Interrupts {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_superseded(&self) -> bool {
+        let ordered = self.ordered.as_ref();
+        ordered.is_some_and(|ordered| ordered.order == Order::Superseded)
+    }
+
+    /// What a child that starts now has to hear of at once.
+    fn signal(&self) -> Option<Signal> {
+        let by_order = self.ordered.as_ref().map(|ordered| ordered.order.signal());
+        match self.first {
+            Some(raised) if !self.is_superseded() => Some(raised.signal),
+            _ => by_order,
+        }
+    }
+
+    /// Why a child is asked to stop.
+    fn stopped(&self) -> Option<Stopped> {
+        match self.first {
+            Some(_) => Some(Stopped::Terminated),
+            None => self.ordered.as_ref()?.order.stopped(),
+        }
     }
 }
 
@@ -167,7 +228,7 @@ impl Running {
         }
     }
 
-    /// How the child ended, if it does within `patience`. Returns early when a signal comes
+    /// How the child ended, if it does within `patience`. Returns early when there is a reason to stop
     /// that `seen` does not know of.
     pub(crate) fn wait(&self, patience: Duration, seen: bool) -> Option<ChildEnd> {
         let state = self.interrupts.lock();
@@ -176,7 +237,7 @@ impl Running {
             .0
             .changed
             .wait_timeout_while(state, patience, |state| {
-                state.ended.is_none() && (seen || state.first.is_none())
+                state.ended.is_none() && (seen || state.stopped().is_none())
             })
             .unwrap_or_else(PoisonError::into_inner);
         state.ended.take()

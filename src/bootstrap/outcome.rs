@@ -56,6 +56,7 @@ pub(crate) fn outcome(
             Err(failure) => Ended::NotStarted {
                 message: sentence(failure),
                 passing: failure.is_passing(),
+                stopped: failure.stopped(),
             },
         },
         oom_kills: used.oom_kills,

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     capture::Capture,
-    interrupts::{Interrupts, Running},
+    interrupts::{Interrupts, Ordered, Running},
     platform,
     settings::Settings,
 };
@@ -63,6 +63,7 @@ impl fmt::Display for Ending {
             Some(Stopped::Terminated) => write!(f, ", the container was asked to stop"),
             Some(Stopped::TimeLimit) => write!(f, ", the time limit was reached"),
             Some(Stopped::LauncherLost) => write!(f, ", its launcher was gone"),
+            Some(Stopped::Cancelled) => write!(f, ", its run was cancelled"),
         }
     }
 }
@@ -141,10 +142,9 @@ impl Supervisor<'_> {
             }
             if let Some(end) = running.wait(patience, stop.is_some()) {
                 // A child may be faster than this loop.
-                let signalled = end.was_signalled.then_some(Stopped::Terminated);
                 return end.status.map(|status| Ending {
                     status,
-                    stopped: stop.map(|stop| stop.why).or(signalled),
+                    stopped: stop.map(|stop| stop.why).or(end.stopped),
                 });
             }
         }
@@ -153,6 +153,12 @@ impl Supervisor<'_> {
     fn reason_to_stop(&self, limit: Option<Instant>) -> Option<(Stopped, Instant)> {
         if let Some(raised) = self.interrupts.raised() {
             return Some((Stopped::Terminated, raised.at));
+        }
+        // A zombie is not asked to stop: it has been killed.
+        if let Some(Ordered { order, at }) = self.interrupts.ordered()
+            && let Some(why) = order.stopped()
+        {
+            return Some((why, at));
         }
         limit
             .filter(|limit| *limit <= Instant::now())

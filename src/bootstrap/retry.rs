@@ -39,7 +39,7 @@ impl Tries {
 }
 
 /// A number from 0 to 1, from the randomness of the standard hasher's seed.
-fn random_fraction() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1_u64 << 53) as f64
 }

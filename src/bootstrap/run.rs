@@ -27,6 +27,7 @@ use crate::{
     install, interpreter,
     interrupts::Interrupts,
     log::Log,
+    lookout::Lookout,
     outcome::{Times, outcome},
     package::Package,
     process::{Ending, Supervisor},
@@ -83,6 +84,8 @@ struct Job<'a> {
     store: Store,
     claimed: Claimed,
     claimed_at: SystemTime,
+    /// Of a run that has a lease.
+    lookout: Option<Lookout>,
 }
 
 /// The folders and logs of a task.
@@ -144,9 +147,11 @@ impl<'a> Job<'a> {
                 .iter()
                 .map(|(name, value)| (OsString::from(name), OsString::from(value))),
         );
+        let patience = settings.look_patience;
         Ok(Self {
             container,
             environment,
+            lookout: Lookout::new(&store, &spec, patience, interrupts, &container.console),
             store,
             claimed,
             claimed_at: SystemTime::now(),
@@ -165,7 +170,10 @@ impl<'a> Job<'a> {
         let meter = Meter::read();
         let (result, logs) = match self.desk() {
             Ok(desk) => {
-                let result = self.attempt(&desk);
+                let result = self.attempt_if_wanted(&desk);
+                if self.is_superseded() {
+                    return exit_code::SUPERSEDED;
+                }
                 if let Err(failure) = &result {
                     desk.stderr.write_line(&sentence(failure));
                 }
@@ -211,6 +219,29 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// The attempt, as long as its run wants it. The claim came first: a container that another one replaces, or that was
+    /// revoked, must leave no word.
+    fn attempt_if_wanted(&mut self, desk: &Desk) -> Result<Ran, Failure> {
+        let Some(lookout) = self.lookout.clone() else {
+            return self.attempt(desk);
+        };
+        lookout.gate()?;
+        let watch = lookout.start();
+        let result = self.attempt(desk);
+        drop(watch);
+        match (result, self.container.interrupts.ordered()) {
+            // What has failed may have failed by that.
+            (Err(_), Some(ordered)) => Err(ordered.order.into()),
+            (result, _) => result,
+        }
+    }
+
+    /// Asked for the last time before anything is told of the end.
+    fn is_superseded(&self) -> bool {
+        let lookout = self.lookout.as_ref();
+        lookout.is_some_and(Lookout::is_superseded)
+    }
+
     /// Everything between the claim and the end of the step, with upstream's own messages
     /// (`get_package_commands`, metaflow/metaflow_environment.py).
     fn attempt(&mut self, desk: &Desk) -> Result<Ran, Failure> {
@@ -250,6 +281,9 @@ impl<'a> Job<'a> {
         let (program, arguments) = argv.split_first().ok_or(Failure::NoCommand)?;
         if self.container.interrupts.raised().is_some() {
             return Err(Failure::Interrupted);
+        }
+        if let Some(ordered) = self.container.interrupts.ordered() {
+            return Err(ordered.order.into());
         }
         let mut command = Command::new(program);
         command

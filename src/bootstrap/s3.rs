@@ -10,7 +10,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use ureq::{
     Body, SendBody,
-    http::{Method, Request, Response},
+    http::{HeaderMap, Method, Request, Response},
 };
 
 use crate::{
@@ -40,6 +40,8 @@ pub(crate) enum Patience {
     UntilSignal,
     /// The end must be told: go on until the container is about to be killed.
     UntilLastCall,
+    /// The answer is not worth much time: give up at this moment, and do not mind signals.
+    Until(Instant),
 }
 
 /// What a request sends.
@@ -68,7 +70,7 @@ impl Payload for Vec<u8> {
 
 /// One request.
 pub(crate) struct Call<'a> {
-    /// GET or PUT.
+    /// GET, HEAD or PUT.
     pub(crate) method: &'static str,
     /// The bucket.
     pub(crate) bucket: &'a str,
@@ -132,6 +134,15 @@ impl S3 {
         call: &Call<'_>,
         mut read: impl FnMut(&mut dyn Read) -> io::Result<T>,
     ) -> Result<T, S3Error> {
+        self.call_with_headers(call, |_, body| read(body))
+    }
+
+    /// The same; `read` gets the answer's headers, too.
+    pub(crate) fn call_with_headers<T>(
+        &self,
+        call: &Call<'_>,
+        mut read: impl FnMut(&HeaderMap, &mut dyn Read) -> io::Result<T>,
+    ) -> Result<T, S3Error> {
         let mut tries = Tries::new();
         let mut forbidden = 0;
         let mut moved = false;
@@ -167,9 +178,13 @@ impl S3 {
 
     /// Sleeps before another try; a signal ends the sleep, and with it the request or not.
     fn pause(&self, pause: Duration, patience: Patience) -> Result<(), S3Error> {
+        let pause = match patience {
+            Patience::Until(at) => pause.min(at.saturating_duration_since(Instant::now())),
+            _ => pause,
+        };
         if self.interrupts.raised().is_none() {
             self.interrupts.pause(pause);
-        } else if patience == Patience::UntilLastCall {
+        } else if patience != Patience::UntilSignal {
             thread::sleep(pause.min(LONGEST_HURRIED_PAUSE));
         }
         if patience == Patience::UntilSignal && self.interrupts.raised().is_some() {
@@ -178,21 +193,32 @@ impl S3 {
         Ok(())
     }
 
-    fn last_call(&self) -> Option<Instant> {
-        let raised = self.interrupts.raised()?;
-        Some(raised.at + self.settings.last_call)
+    /// When nothing more is tried.
+    fn deadline(&self, patience: Patience) -> Option<Instant> {
+        match patience {
+            Patience::UntilSignal => None,
+            Patience::UntilLastCall => {
+                let raised = self.interrupts.raised()?;
+                Some(raised.at + self.settings.last_call)
+            }
+            Patience::Until(at) => Some(at),
+        }
     }
 
     fn is_too_late(&self, patience: Patience) -> bool {
-        patience == Patience::UntilLastCall
-            && self.last_call().is_some_and(|at| at <= Instant::now())
+        self.deadline(patience)
+            .is_some_and(|at| at <= Instant::now())
     }
 
     fn try_once<T>(
         &self,
         call: &Call<'_>,
-        read: &mut impl FnMut(&mut dyn Read) -> io::Result<T>,
+        read: &mut impl FnMut(&HeaderMap, &mut dyn Read) -> io::Result<T>,
     ) -> Result<T, Failed> {
+        // The one place that all writes pass.
+        if self.interrupts.is_superseded() {
+            return Err(Failed::Final(Box::new(S3Error::Superseded)));
+        }
         let passing = |error| Failed::Passing(Box::new(error), self.settings.error_budget);
         let credentials = self.credentials.credentials().map_err(|error| {
             if error.is_transient() {
@@ -229,15 +255,17 @@ impl S3 {
                 source,
             }))
         })?;
-        let mut response = self
+        let response = self
             .send(call, &url, signature)
             .map_err(|error| passing(no_answer(error)))?;
         if response.status().is_success() {
+            let (head, mut body) = response.into_parts();
             let mut body = UntilSignal {
-                body: response.body_mut().as_reader(),
+                body: body.as_reader(),
                 interrupts: (call.patience == Patience::UntilSignal).then_some(&self.interrupts),
             };
-            return read(&mut body).map_err(|error| passing(no_answer(ureq::Error::Io(error))));
+            return read(&head.headers, &mut body)
+                .map_err(|error| passing(no_answer(ureq::Error::Io(error))));
         }
         Err(self.refused(call, response))
     }
@@ -254,13 +282,10 @@ impl S3 {
         for (name, value) in call.headers.iter().cloned().chain(signature) {
             request = request.header(name, value);
         }
-        let left = self
-            .last_call()
-            .filter(|_| call.patience == Patience::UntilLastCall)
-            .map(|at| {
-                at.saturating_duration_since(Instant::now())
-                    .max(SHORTEST_TRY)
-            });
+        let left = self.deadline(call.patience).map(|at| {
+            at.saturating_duration_since(Instant::now())
+                .max(SHORTEST_TRY)
+        });
         match call.body {
             None => {
                 let request = request.body(())?;

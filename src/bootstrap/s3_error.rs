@@ -50,6 +50,9 @@ pub(crate) enum S3Error {
     /// The container is being stopped.
     #[error("the container was asked to stop")]
     Interrupted,
+    /// Another attempt has taken this one's place.
+    #[error("a later attempt of the task was launched")]
+    Superseded,
 }
 
 impl S3Error {
@@ -59,7 +62,7 @@ impl S3Error {
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
             Self::NoAnswer { .. } => true,
             Self::Credentials(error) => error.is_transient(),
-            Self::Signing { .. } | Self::Interrupted => false,
+            Self::Signing { .. } | Self::Interrupted | Self::Superseded => false,
         }
     }
 

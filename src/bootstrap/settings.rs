@@ -16,6 +16,8 @@ pub struct Settings {
     pub throttle_budget: Duration,
     /// How long a request is repeated after other errors that may pass.
     pub error_budget: Duration,
+    /// How long the container waits for an answer to whether its run still wants the task. Without one it goes on.
+    pub look_patience: Duration,
     /// Address that `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` is relative to.
     pub container_credentials: String,
     /// Address of the instance metadata service.
@@ -34,6 +36,7 @@ impl Default for Settings {
             last_call: Duration::from_secs(28),
             throttle_budget: Duration::from_mins(5),
             error_budget: Duration::from_mins(1),
+            look_patience: Duration::from_secs(5),
             container_credentials: "http://169.254.170.2".into(),
             instance_metadata: "http://169.254.169.254".into(),
             last_resort: PathBuf::from("/tmp"),

@@ -4,6 +4,8 @@ use std::{io::Read, sync::Arc};
 
 use model::spec::StoreAddress;
 
+use ureq::http::HeaderMap;
+
 use crate::{
     s3::{Call, Patience, Payload, S3},
     s3_error::S3Error,
@@ -16,6 +18,15 @@ pub(crate) struct Store {
     bucket: String,
     prefix: String,
     encryption: Option<String>,
+}
+
+/// An object with what the store says of it.
+#[derive(Debug)]
+pub(crate) struct Object {
+    /// Of the answer.
+    pub(crate) headers: HeaderMap,
+    /// Its bytes.
+    pub(crate) body: Vec<u8>,
 }
 
 impl Store {
@@ -36,21 +47,49 @@ impl Store {
 
     /// Reads an object; `None` if there is none.
     pub(crate) fn get(&self, key: &str, patience: Patience) -> Result<Option<Vec<u8>>, S3Error> {
+        let object = self.get_with_headers(key, patience)?;
+        Ok(object.map(|object| object.body))
+    }
+
+    /// The same, with the headers of the answer.
+    pub(crate) fn get_with_headers(
+        &self,
+        key: &str,
+        patience: Patience,
+    ) -> Result<Option<Object>, S3Error> {
+        self.read("GET", key, patience)
+    }
+
+    /// Whether there is such an object.
+    pub(crate) fn exists(&self, key: &str, patience: Patience) -> Result<bool, S3Error> {
+        Ok(self.read("HEAD", key, patience)?.is_some())
+    }
+
+    fn read(
+        &self,
+        method: &'static str,
+        key: &str,
+        patience: Patience,
+    ) -> Result<Option<Object>, S3Error> {
         let key = self.full_key(key);
         let call = Call {
-            method: "GET",
+            method,
             bucket: &self.bucket,
             key: &key,
             headers: Vec::new(),
             body: None,
             patience,
         };
-        let read = |body: &mut dyn Read| {
-            let mut bytes = Vec::new();
-            body.read_to_end(&mut bytes).map(|_| bytes)
+        let read = |headers: &HeaderMap, bytes: &mut dyn Read| {
+            let mut body = Vec::new();
+            bytes.read_to_end(&mut body)?;
+            Ok(Object {
+                headers: headers.clone(),
+                body,
+            })
         };
-        match self.s3.call(&call, read) {
-            Ok(bytes) => Ok(Some(bytes)),
+        match self.s3.call_with_headers(&call, read) {
+            Ok(object) => Ok(Some(object)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }

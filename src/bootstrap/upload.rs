@@ -65,7 +65,7 @@ impl Uploader {
 
     /// Uploads now what is new.
     pub(crate) fn flush(&self) {
-        // The thread ends only after `finish`.
+        // The thread ends after `finish`, or when nothing may be written any more.
         let _ = self.orders.send(());
     }
 
@@ -90,12 +90,14 @@ impl Uploads {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             // Logs that cannot be written now may be at the end; the task goes on.
-            if let Err(error) = self.upload()
-                && !self.has_complained
-            {
-                self.has_complained = true;
-                self.console
-                    .say(&format!("failed to upload the task's logs: {error}"));
+            match self.upload() {
+                Err(S3Error::Superseded) => return,
+                Err(error) if !self.has_complained => {
+                    self.has_complained = true;
+                    self.console
+                        .say(&format!("failed to upload the task's logs: {error}"));
+                }
+                _ => {}
             }
         }
     }

@@ -14,7 +14,8 @@ pub struct Expectations {
     pub rates: Rates,
     /// When a launcher counts as gone.
     pub lease: LeaseTimes,
-    /// How long a task may live on beside its next attempt after Batch called it dead.
+    /// How long a task may live on beside its next attempt after Batch called it dead; in runs with a lease, at least as long
+    /// as it takes their containers to look.
     pub zombie: Duration,
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Picture<'a> {
     pub(crate) lines: &'a [Line],
     pub(crate) runs: BTreeMap<RunPlace, Run<'a>>,
     pub(crate) jobs: BTreeMap<&'a str, Job<'a>>,
+    /// When Batch called a job terminal, by its id or that of the child.
+    ended: BTreeMap<&'a str, &'a Line>,
     pub(crate) processes: Vec<Container<'a>>,
 }
 
@@ -128,6 +130,7 @@ impl<'a> Picture<'a> {
             lines: &history.lines,
             runs: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            ended: BTreeMap::new(),
             processes: Vec::new(),
         };
         let mut findings = Vec::new();
@@ -144,6 +147,7 @@ impl<'a> Picture<'a> {
                     picture.jobs.insert(&submitted.job_id, job);
                 }
                 What::JobEnded(JobEnded { job_id }) => {
+                    picture.ended.entry(job_id).or_insert(line);
                     if let Some(job) = picture.jobs.get_mut(job_id.as_str()) {
                         job.ended.get_or_insert(line);
                     }
@@ -201,6 +205,12 @@ impl<'a> Picture<'a> {
         for user in users.filter(|user| user.by.task.as_deref() == Some(&process.task)) {
             user.ended.get_or_insert(line);
         }
+    }
+
+    /// Whether Batch had called a job terminal before this line.
+    pub(crate) fn had_ended(&self, job: Option<&str>, before: &Line) -> bool {
+        let ended = job.and_then(|job| self.ended.get(job));
+        ended.is_some_and(|ended| ended.number < before.number)
     }
 
     /// Programs that write launch chains.

@@ -11,8 +11,8 @@ pub const USAGE: i32 = 2;
 /// in memory still can (`python/ferroflow/package.py`).
 pub const NO_FOLDER: i32 = 4;
 
-/// Exit codes of a container in which user code did not start. They are far from what programs
-/// and shells use; user code that ends with one of them left an outcome that says so.
+/// Exit codes of a container in which user code did not start, or must not be heard of any more. They are far from what
+/// programs and shells use; user code that ends with one of them left an outcome that says so.
 pub mod container {
     /// The stub: no bootstrap for this machine's architecture.
     pub const NO_BOOTSTRAP: i32 = 110;
@@ -24,4 +24,7 @@ pub mod container {
     pub const DUPLICATE: i32 = 113;
     /// The bootstrap failed before user code: its outcome and the task's log say why.
     pub const BOOTSTRAP_FAILED: i32 = 114;
+    /// A later attempt of the task was launched, because AWS Batch had called this container dead: it was stopped, and wrote
+    /// nothing more.
+    pub const SUPERSEDED: i32 = 115;
 }

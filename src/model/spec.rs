@@ -161,6 +161,9 @@ pub enum Ended {
         /// Whether the same launch may well succeed a little later.
         #[serde(default)]
         passing: bool,
+        /// What the datastore said against its start, where nothing failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stopped: Option<Stopped>,
     },
     /// The step ended with an exit code.
     Exited {
@@ -178,7 +181,7 @@ pub enum Ended {
     },
 }
 
-/// Why the bootstrap asked a step to stop.
+/// Why the bootstrap asked a step to stop, or did not start it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {
@@ -188,6 +191,8 @@ pub enum Stopped {
     TimeLimit,
     /// The launcher was not heard of for too long ([`crate::lease`]).
     LauncherLost,
+    /// The run was given up, or is over ([`crate::lease`]).
+    Cancelled,
 }
 
 /// What a task used.

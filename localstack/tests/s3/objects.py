@@ -1,6 +1,7 @@
 """Buckets and objects: what is put is what comes back."""
 
 import datetime
+import email.utils
 import hashlib
 import io
 import os
@@ -118,6 +119,10 @@ for call in (s3.get_object, s3.head_object):
     refused("304", 304, call, **at, IfNoneMatch=etag)
     refused("304", 304, call, **at, IfModifiedSince=modified)
 assert abs((datetime.datetime.now(datetime.timezone.utc) - modified).total_seconds()) < 100
+# By one clock: containers take the age of a lease from one answer.
+for answer in (head, s3.get_object(Bucket=BUCKET, Key="said")):
+    date = email.utils.parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    assert 0 <= (date - answer["LastModified"]).total_seconds() < 100, (date, answer["LastModified"])
 
 # Copies.
 copy = s3.copy_object(Bucket=BUCKET, Key="copy", CopySource={"Bucket": BUCKET, "Key": "said"})

@@ -189,7 +189,9 @@ fn next(class: Class, has_begun: bool, launches: u32) -> Next {
             let pause = Duration::from_secs(pause.into());
             return Next::Again { pause };
         }
-        RetryAdvice::Free { times, .. } if has_begun || class == Class::HostLost => {
+        RetryAdvice::Free { times, .. }
+            if has_begun || matches!(class, Class::HostLost | Class::LauncherLost) =>
+        {
             Outcome::Lost { free: times }
         }
         RetryAdvice::Never if class.is_cancelled() => Outcome::Failed(FailureClass::Cancelled),
@@ -293,6 +295,9 @@ mod tests {
         assert_eq!(not_begun(role, 1), USER);
         assert_eq!(not_begun(Class::HostLost, 1), again(0));
         assert_eq!(not_begun(Class::HostLost, 2), lost(3));
+        assert_eq!(not_begun(Class::LauncherLost, 0), again(0));
+        assert_eq!(not_begun(Class::LauncherLost, 2), lost(3));
+        assert_eq!(not_begun(Class::CancelledByUs, 0), CANCELLED);
         assert_eq!(not_begun(Class::Unknown, 0), again(0));
         assert_eq!(not_begun(Class::Unknown, 1), USER);
         let lasting = Class::Bootstrap(BootstrapFault::Early);

@@ -25,6 +25,15 @@ impl Evidence<'_> {
     fn by_outcome(&self, outcome: &TaskOutcome) -> Class {
         let by_reasons = self.by_reasons();
         let stopped = match &outcome.ended {
+            // The datastore said so, and the container listened.
+            Ended::NotStarted {
+                stopped: Some(Stopped::LauncherLost),
+                ..
+            } => return Class::LauncherLost,
+            Ended::NotStarted {
+                stopped: Some(Stopped::Cancelled),
+                ..
+            } => return Class::CancelledByUs,
             Ended::NotStarted { passing, .. } => {
                 // A container that was told to stop gives up before user code, too.
                 return self
@@ -42,6 +51,7 @@ impl Evidence<'_> {
         match stopped {
             Some(Stopped::TimeLimit) => Class::Timeout,
             Some(Stopped::LauncherLost) => Class::LauncherLost,
+            Some(Stopped::Cancelled) => Class::CancelledByUs,
             Some(Stopped::Terminated) => self
                 .cancelled()
                 .or(by_reasons.filter(|class| matches!(class, Class::HostLost | Class::Timeout)))
@@ -113,6 +123,8 @@ impl Evidence<'_> {
             container::BOOTSTRAP_FAILED if self.claimed => {
                 Class::Bootstrap(BootstrapFault::Prepare(Outlook::Passing))
             }
+            // Only what Batch has called dead is followed by another attempt.
+            container::SUPERSEDED if self.claimed => Class::HostLost,
             0 if self.claimed => self.nothing_known(),
             _ if self.claimed => Class::UserError,
             container::NO_BOOTSTRAP => Class::Bootstrap(BootstrapFault::Missing),

@@ -66,8 +66,9 @@ impl<'a> Evidence<'a> {
     /// Why the bootstrap had asked the step to stop.
     pub(super) fn stopped(&self) -> Option<Stopped> {
         match &self.outcome?.ended {
-            Ended::Exited { stopped, .. } | Ended::Signaled { stopped, .. } => *stopped,
-            Ended::NotStarted { .. } => None,
+            Ended::NotStarted { stopped, .. }
+            | Ended::Exited { stopped, .. }
+            | Ended::Signaled { stopped, .. } => *stopped,
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     batch::TimeLimit,
+    exit_code::container,
     spec::{Ended, Stopped},
 };
 
@@ -25,11 +26,40 @@ impl Evidence<'_> {
             Class::Timeout => self.timeout(),
             Class::Bootstrap(fault) => self.bootstrap(fault),
             Class::Unknown => self.unknown(),
-            _ => {
+            _ => self.not_started().unwrap_or_else(|| {
                 let said = self.said();
-                let (what, fix) = what_and_fix(class, &said);
+                let (what, fix) = self
+                    .by_itself(class)
+                    .unwrap_or_else(|| what_and_fix(class, &said));
                 format!("{what} ({said}): {fix}.")
-            }
+            }),
+        }
+    }
+
+    /// The container's words, where the datastore told it not to start user code.
+    fn not_started(&self) -> Option<String> {
+        match &self.outcome?.ended {
+            Ended::NotStarted {
+                message,
+                stopped: Some(_),
+                ..
+            } => Some(format!("The task did not start: {}.", one_line(message))),
+            _ => None,
+        }
+    }
+
+    /// What happened and what to do about it, where the container ended itself by what it saw in the datastore.
+    fn by_itself(&self, class: Class) -> Option<(&'static str, &'static str)> {
+        match class {
+            Class::CancelledByUs if self.stopped() == Some(Stopped::Cancelled) => Some((
+                "The task ended itself, because its run was cancelled or over",
+                hints::CANCELLED,
+            )),
+            Class::HostLost if self.exit_code() == Some(container::SUPERSEDED) => Some((
+                "The task ended itself, because a later attempt of it had been launched",
+                hints::SUPERSEDED,
+            )),
+            _ => None,
         }
     }
 

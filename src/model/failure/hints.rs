@@ -16,6 +16,8 @@ pub(super) const NO_ROOM: &str = "it may have later, or with more subnets, insta
      higher quota";
 pub(super) const CANCELLED: &str = "it is not run again";
 pub(super) const LAUNCHER_LOST: &str = "this is not the task's fault, and it is run again";
+pub(super) const SUPERSEDED: &str = "AWS Batch had called its container dead, and the later attempt \
+     counts";
 pub(super) const DUPLICATE: &str = "there is nothing to do";
 
 pub(super) fn pull_again(said: &str) -> &'static str {

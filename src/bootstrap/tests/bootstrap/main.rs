@@ -7,6 +7,7 @@ mod claims;
 mod credentials;
 mod entrypoint;
 mod fixture;
+mod lease;
 mod logs;
 mod outcomes;
 mod packages;

@@ -1,7 +1,7 @@
 //! A store of a few operations that checks signatures and fails when told to.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
@@ -41,12 +41,23 @@ pub(crate) struct Seen {
     pub(crate) status: u16,
 }
 
+/// What the store says of an object, and the object.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    /// By name.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// Its bytes.
+    pub(crate) body: Vec<u8>,
+}
+
 /// The headers that a request needs, and the answer.
 type Plain = (Vec<(String, String)>, String);
 
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Vec<u8>>,
+    /// Of an object that changes with each read, what is still to come.
+    series: BTreeMap<String, VecDeque<Version>>,
     /// Answers to requests that are not S3's: by method and path, the headers they need.
     plain: BTreeMap<(String, String), Plain>,
     faults: Vec<(String, String, u32, Fault)>,
@@ -95,6 +106,13 @@ impl Server {
         state.objects.insert(key.to_owned(), body.into());
     }
 
+    /// Makes an object that is another one at each read, until the last.
+    pub(crate) fn put_series(&self, key: &str, versions: impl IntoIterator<Item = Version>) {
+        let versions = versions.into_iter().collect();
+        let mut state = self.state.lock().unwrap();
+        state.series.insert(key.to_owned(), versions);
+    }
+
     /// Lets the next `times` requests of a method to paths with `part` fail.
     pub(crate) fn fail(&self, method: &str, part: &str, times: u32, fault: Fault) {
         let rule = (method.to_owned(), part.to_owned(), times, fault);
@@ -119,6 +137,13 @@ impl Server {
         self.state.lock().unwrap().seen.clone()
     }
 
+    /// How often an object was read, or tried to.
+    pub(crate) fn reads(&self, key: &str) -> usize {
+        let seen = self.seen();
+        let reads = seen.iter().filter(|seen| seen.path[1..] == *key);
+        reads.filter(|seen| seen.method == "GET").count()
+    }
+
     /// The writes that were done, in order.
     pub(crate) fn writes(&self) -> Vec<String> {
         self.seen()
@@ -141,11 +166,15 @@ impl Server {
         };
         let is_lost = matches!(fault, Some(Fault::Reset | Fault::LostReply));
         request.status = if is_lost { 0 } else { status };
+        let is_head = request.method == "HEAD";
         self.state.lock().unwrap().seen.push(request);
         if is_lost {
             return None;
         }
         let length = body.len();
+        if is_head {
+            body.clear();
+        }
         if fault == Some(Fault::Torn) {
             body.truncate(length / 2);
         }
@@ -188,6 +217,13 @@ impl Server {
             return (403, String::new(), error(&why));
         }
         let key = &request.path[1..];
+        if request.method == "GET"
+            && let Some(version) = state.next_version(key)
+        {
+            let headers = version.headers.iter();
+            let headers = headers.map(|(name, value)| format!("{name}: {value}\r\n"));
+            return (200, headers.collect(), version.body);
+        }
         match request.method.as_str() {
             "PUT" => {
                 let condition = request.headers.get("if-none-match");
@@ -209,6 +245,17 @@ impl Server {
                     }
                 },
             },
+        }
+    }
+}
+
+impl State {
+    fn next_version(&mut self, key: &str) -> Option<Version> {
+        let versions = self.series.get_mut(key)?;
+        if versions.len() > 1 {
+            versions.pop_front()
+        } else {
+            versions.front().cloned()
         }
     }
 }

@@ -123,6 +123,51 @@ fn the_next_attempt_starts_while_the_last_is_running() {
     story.breaks_with(&expectations, Promise::NoOverlap, &[first, second, end]);
 }
 
+/// It sees that it has a successor, by itself.
+#[test]
+fn a_zombie_of_a_run_with_a_lease_has_the_time_of_a_look() {
+    for (seconds, is_dead, is_good) in [(200, true, true), (300, true, false), (1, false, false)] {
+        let mut story = Story::new();
+        story.lease("running");
+        let zombie = story.begin(launch(1, 0, 0));
+        let first = story.next() - 1;
+        if is_dead {
+            story.end(&zombie, "FAILED");
+        }
+        let next = story.begin(launch(1, 1, 0));
+        let second = story.next() - 1;
+        story.passes(Duration::from_secs(seconds));
+        let end = story.end_process(&zombie, "");
+        if !is_dead {
+            story.end(&zombie, "FAILED");
+        }
+        story.finish(&next, 0);
+        if is_good {
+            story.is_good();
+        } else {
+            story.breaks(Promise::NoOverlap, &[first, second, end]);
+        }
+    }
+}
+
+/// Nobody gave it a reason to think that the first one is gone.
+#[test]
+fn no_time_is_allowed_beside_a_job_that_batch_shows_alive() {
+    let mut story = Story::new();
+    let first = story.begin(launch(1, 0, 0));
+    let one = story.next() - 1;
+    let next = story.begin(launch(1, 1, 0));
+    let other = story.next() - 1;
+    let end = story.end_process(&first, "");
+    story.end(&first, "FAILED");
+    story.finish(&next, 0);
+    let expectations = Expectations {
+        zombie: Duration::from_hours(1),
+        ..Expectations::default()
+    };
+    story.breaks_with(&expectations, Promise::NoOverlap, &[one, other, end]);
+}
+
 #[test]
 fn user_code_starts_after_the_lease_has_lapsed() {
     let mut story = Story::new();
