@@ -20,6 +20,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::json;
 
 /// What upstream's Client makes of the run: how it ended, the tasks of each step, and a value that came out.
 const CLIENT: &str = "
@@ -86,7 +87,7 @@ impl Left {
     }
 
     /// Panics unless the run is whole, and its jobs have kept their promises.
-    fn is_whole(self) {
+    fn assert_whole(self) {
         let output = Command::new(python::with_metaflow())
             .args(["-c", CLIENT, &self.id()])
             .current_dir(self.lab.path())
@@ -126,7 +127,7 @@ macro_rules! boundaries {
         fn $name() {
             let left = Left::at($place);
             left.attach().exited(0).says("Attached:").says("Done!");
-            left.is_whole();
+            left.assert_whole();
         }
     )*};
 }
@@ -182,5 +183,5 @@ fn a_launcher_that_slept_leaves_the_run_to_the_other() {
         .exited(1)
         .says("this launcher no longer drives the run");
     left.attach().exited(1).says("has ended (done)");
-    left.is_whole();
+    left.assert_whole();
 }

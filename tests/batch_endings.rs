@@ -5,7 +5,7 @@
 
 mod harness;
 
-use std::fs;
+use std::{fs, process::Command};
 
 use harness::{
     lab::{Finished, Lab, Launcher, Running},
@@ -37,8 +37,13 @@ impl Blocked {
     fn start_with(more: &[&str]) -> Self {
         let lab = Lab::new("blocks.py");
         let stack = Stack::start(&[]);
-        let running = start(&lab, &stack, json!({}), more);
-        let wanted = if more.is_empty() { 2 } else { 1 };
+        let command = command(&lab, &stack, json!({}), more);
+        Self::of(lab, stack, command, if more.is_empty() { 2 } else { 1 })
+    }
+
+    /// Once so many of its jobs block.
+    fn of(lab: Lab, stack: Stack, command: Command, wanted: usize) -> Self {
+        let running = start_by(&lab, &command);
         wait_for("the jobs to block", || {
             let blocked = blocking(&lab).count() >= wanted;
             assert!(blocked || alive(running.pid()), "{}", running.output());
@@ -89,17 +94,16 @@ impl Blocked {
 
 /// A run of `blocks.py` whose tasks have these variables, with more arguments.
 fn start(lab: &Lab, stack: &Stack, variables: Value, more: &[&str]) -> Running {
-    start_with_arrays_from("off", lab, stack, variables, more)
+    start_by(lab, &command(lab, stack, variables, more))
 }
 
-/// The same, with arrays of so many and more.
-fn start_with_arrays_from(
-    min: &str,
-    lab: &Lab,
-    stack: &Stack,
-    mut variables: Value,
-    more: &[&str],
-) -> Running {
+/// Whoever runs the tests in the background has made them ignore signals.
+fn start_by(lab: &Lab, command: &Command) -> Running {
+    lab.start(lab.through("env", &["--default-signal"], command))
+}
+
+/// Without arrays.
+fn command(lab: &Lab, stack: &Stack, mut variables: Value, more: &[&str]) -> Command {
     variables["TEST_SHARED"] = json!(lab.path().join("shared"));
     let variables = format!("environment:vars={variables}");
     let args = ["run", "--with", "batch", "--with", &variables];
@@ -107,9 +111,8 @@ fn start_with_arrays_from(
     let mut command = lab.command(Launcher::Ferroflow, &args);
     command
         .envs(stack.environment())
-        .env("FERROFLOW_ARRAY_MIN", min);
-    // Whoever runs the tests in the background has made them ignore signals.
-    lab.start(lab.through("env", &["--default-signal"], &command))
+        .env("FERROFLOW_ARRAY_MIN", "off");
+    command
 }
 
 /// The processes of the tasks that block.
@@ -195,7 +198,9 @@ fn ctrl_c_ends_arrays() {
     let lab = Lab::new("blocks.py");
     let stack = Stack::start(&[]);
     let more = ["--max-workers", "40"];
-    let running = start_with_arrays_from("8", &lab, &stack, json!({"WIDTH": "40"}), &more);
+    let mut command = command(&lab, &stack, json!({"WIDTH": "40"}), &more);
+    command.env("FERROFLOW_ARRAY_MIN", "8");
+    let running = start_by(&lab, &command);
     // Whichever they are: they fill the stack, and which siblings come first is a matter of their preparation.
     wait_for("tasks to block", || {
         assert!(alive(running.pid()), "{}", running.output());
@@ -216,6 +221,20 @@ fn ctrl_c_ends_arrays() {
         (1..=4 * arrays).contains(&calls),
         "{calls} calls for {arrays} arrays"
     );
+}
+
+/// Nobody tells the jobs anything: they look at the lease.
+#[test]
+fn jobs_end_by_themselves_when_the_launcher_was_killed() {
+    let lab = Lab::new("blocks.py");
+    let stack = Stack::start(&[]);
+    let mut command = command(&lab, &stack, json!({}), &[]);
+    command.env("FERROFLOW_LEASE", "10s");
+    let run = Blocked::of(lab, stack, command, 2);
+    for process in run.processes.last().into_iter().chain([&run.running.pid()]) {
+        let _ = kill(Pid::from_raw(*process), Signal::SIGKILL);
+    }
+    run.ends_with_its_jobs().ended_by(Signal::SIGKILL);
 }
 
 /// The splits that wait for a worker are not submitted once others were killed.

@@ -86,8 +86,8 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
             recovered: None,
         };
         match start.plan.datastore.kind {
-            DatastoreKind::Local => drive_on_disk(start, events).await?,
-            DatastoreKind::S3 => drive_on_s3(start, events).await?,
+            DatastoreKind::Local => Box::pin(drive_on_disk(start, events)).await?,
+            DatastoreKind::S3 => Box::pin(drive_on_s3(start, events)).await?,
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -111,9 +111,8 @@ fn launcher(hello: Hello) -> Launcher {
 
 async fn drive_on_disk(start: RunStart, events: Events) -> Result<()> {
     let store = Arc::new(LocalStore::new(&start.plan.datastore.root));
-    Driver::new(start, events, store, |_, _, _| None)?
-        .run()
-        .await
+    let driver = Driver::new(start, events, store, |_, _, _| None)?;
+    Box::pin(driver.run()).await
 }
 
 async fn drive_on_s3(mut start: RunStart, mut events: Events) -> Result<()> {
@@ -132,7 +131,8 @@ async fn drive_on_s3(mut start: RunStart, mut events: Events) -> Result<()> {
         let batch = Batch::start(plan, batch?, shared, known, troubles, sender);
         Some((batch, receiver))
     };
-    Driver::new(start, events, store, start_batch)?.run().await
+    let driver = Driver::new(start, events, store, start_batch)?;
+    Box::pin(driver.run()).await
 }
 
 /// The datastore, and how jobs are launched if there are any. A run of another launcher's is taken over here.

@@ -117,8 +117,8 @@ pub(super) async fn replace(
             .body(ByteStream::from(body.clone()))
             .send()
             .await?;
-        *etag.lock().unwrap_or_else(PoisonError::into_inner) =
-            answer.e_tag().unwrap_or_default().to_owned();
+        let mut kept = etag.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.e_tag().unwrap_or_default().clone_into(&mut kept);
         Ok(())
     };
     match put::while_in_conflict(PutMode::CreateOnly, put).await {

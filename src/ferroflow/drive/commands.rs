@@ -156,7 +156,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 fresh: Some(reason),
             } => self.record_and_start(task, attempt, prepared, Start::Fresh(reason)),
             PreparedPlace::Foreign => {
-                self.record_and_start(task, attempt, prepared, Start::Foreign)
+                self.record_and_start(task, attempt, prepared, Start::Foreign);
             }
         }
     }

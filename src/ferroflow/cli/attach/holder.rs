@@ -12,7 +12,7 @@ use model::{
     run_record::{Launcher, RunRecord, RunState},
 };
 
-use super::Run;
+use super::Named;
 use crate::cli::status::alive::{self, Launched};
 
 /// A holder that has missed so many renewals is taken for dead.
@@ -22,8 +22,8 @@ const MISSED: u64 = 3;
 const HEADER: u64 = 64 << 10;
 
 /// Who wrote the last record of the chain.
-pub(super) async fn last(run: &Run<'_>) -> Result<String> {
-    let prefix = format!("{}/launch/", layout::run_folder(run.flow, run.run));
+pub(super) async fn last(run: &Named<'_>) -> Result<String> {
+    let prefix = format!("{}/launch/", layout::run_folder(run.flow, run.id));
     let records = run.store.list(&prefix).await?;
     let last = records.last().context("the run has no launch chain")?;
     let head = run.store.get_range(&last.key, 0, HEADER).await?;
@@ -38,18 +38,18 @@ pub(super) async fn last(run: &Run<'_>) -> Result<String> {
 }
 
 /// Whether the run may be taken over.
-pub(super) async fn check(run: &Run<'_>, take_over: bool, opening: &Opening) -> Result<()> {
-    let pathspec = format!("{}/{}", run.flow, run.run);
+pub(super) async fn check(run: &Named<'_>, take_over: bool, opening: &Opening) -> Result<()> {
+    let pathspec = format!("{}/{}", run.flow, run.id);
     if let Some(record) = record(run).await?
         && record.state != RunState::Running
     {
         bail!(
             "run {pathspec} has ended ({}): there is nothing to attach to\nhint: to go on from where it stopped, resume it: `ferroflow FLOW.py resume --origin-run-id {}`",
             word(record.state),
-            run.run
+            run.id
         );
     }
-    let key = layout::lease(run.flow, run.run);
+    let key = layout::lease(run.flow, run.id);
     let Some(there) = run.store.get_versioned(&key).await? else {
         return check_without_lease(&pathspec, take_over, &opening.launcher);
     };
@@ -61,7 +61,7 @@ pub(super) async fn check(run: &Run<'_>, take_over: bool, opening: &Opening) -> 
     match lease.state {
         LeaseState::Cancelled => bail!(
             "run {pathspec} was cancelled\nhint: `ferroflow kill {pathspec}` ends what is left of it; to go on, resume it: `ferroflow FLOW.py resume --origin-run-id {}`",
-            run.run
+            run.id
         ),
         LeaseState::Finished => bail!("run {pathspec} has ended: there is nothing to attach to"),
         LeaseState::Running => {}
@@ -110,8 +110,8 @@ fn check_without_lease(pathspec: &str, take_over: bool, launcher: &Launcher) -> 
     )
 }
 
-async fn record(run: &Run<'_>) -> Result<Option<RunRecord>> {
-    let key = layout::run_record(run.flow, run.run);
+async fn record(run: &Named<'_>) -> Result<Option<RunRecord>> {
+    let key = layout::run_record(run.flow, run.id);
     let Some(object) = run.store.get(&key).await? else {
         return Ok(None);
     };

@@ -51,10 +51,10 @@ pub(crate) struct Args {
 }
 
 /// A run in its datastore.
-struct Run<'a> {
+struct Named<'a> {
     store: &'a S3Store,
     flow: &'a FlowName,
-    run: &'a RunId,
+    id: &'a RunId,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -70,10 +70,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         .build()?;
     let (opening, from, folder) = runtime.block_on(async {
         let store = place::open(&root, &s3).await?;
-        let run = Run {
+        let run = Named {
             store: &store,
             flow: &flow,
-            run: &run,
+            id: &run,
         };
         let opening = run.opening().await?;
         let from = holder::last(&run).await?;
@@ -91,14 +91,14 @@ fn named(text: &str) -> Result<(FlowName, RunId)> {
     }
 }
 
-impl Run<'_> {
+impl Named<'_> {
     async fn opening(&self) -> Result<Opening> {
-        let key = layout::opening(self.flow, self.run);
+        let key = layout::opening(self.flow, self.id);
         let Some(object) = self.store.get(&key).await? else {
             bail!(
                 "run {}/{} has no job on AWS Batch in this datastore, so there is nothing to attach to\nhint: `ferroflow status {}` lists runs; a run that has no jobs yet is resumed, not attached",
                 self.flow,
-                self.run,
+                self.id,
                 self.flow
             );
         };
