@@ -99,9 +99,12 @@ fn recorded(record: LaunchRecord) -> impl Iterator<Item = Recorded> {
 
 impl Keys {
     async fn of(run: &StoredRun) -> Result<Self> {
-        let list = async |folder: String| {
-            let listed = run.store.list(&folder).await?;
-            anyhow::Ok(listed.into_iter().map(|entry| entry.key).collect())
+        // Boxed: large, and three of them.
+        let list = |folder: String| {
+            Box::pin(async move {
+                let listed = run.store.list(&folder).await?;
+                anyhow::Ok(listed.into_iter().map(|entry| entry.key).collect())
+            })
         };
         let (flow, id) = (&run.flow, &run.run);
         let (noted, claims, outcomes) = tokio::try_join!(
