@@ -13,6 +13,7 @@ mod host_files;
 mod interpreter;
 mod metaflow_config;
 mod report;
+mod stored_run;
 mod trouble;
 
 use std::process::ExitCode;

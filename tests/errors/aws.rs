@@ -42,6 +42,12 @@ rows! {
     batch_speaks_no_http: |g| { on_stack(g); server(g, b"220 mail.example.org ESMTP\r\n\r\n"); };
     batch_speaks_no_tls: on_stack;
     batch_is_not_there_and_ctrl_c: |g| { on_stack(g); g.meanwhile(interrupt_when_it_starts); };
+    killed_run_has_no_name: |_| {};
+    killed_run_is_not_there: on_stack;
+    killed_run_is_on_disk: |g| { g.folder(".metaflow"); };
+    jobs_of_a_run_that_is_not_there: on_stack;
+    jobs_on_disk: |g| { g.folder(".metaflow"); };
+    reaped_without_orphans: |_| {};
     bucket_is_not_there: on_stack;
     bucket_may_not_be_used: on_stack;
     own_objects_may_not_be_written: on_stack;

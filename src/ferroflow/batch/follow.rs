@@ -64,6 +64,7 @@ pub(super) async fn follow(
     let mut tail = Tail::default();
     loop {
         let last = watch_job(&shared, &recorded, &job, &mut tail).await;
+        shared.notice_cancellation(last.as_ref()).await;
         let judged = shared
             .on_datastore(async || end::judge(&shared, &recorded, &job, last.as_ref()).await)
             .await;

@@ -13,7 +13,10 @@ use model::{
 use nix::time::{ClockId, clock_gettime};
 use tokio::time::sleep;
 
-use super::fence::Fenced;
+use super::{
+    BatchEvent,
+    fence::{CancelledElsewhere, Fenced, last_word},
+};
 use crate::{failpoint, trouble::jittered};
 
 /// Environment variable: how long a task goes on without a launcher, or `off`.
@@ -66,6 +69,8 @@ pub(super) struct Keeper {
     inner: tokio::sync::Mutex<Inner>,
     /// Whether there may be one already, of the launcher before.
     taken_over: bool,
+    /// Whether it says that the run was cancelled, though not by this launcher.
+    cancelled: Cell<bool>,
     /// When it was last known to be ours, by a clock that goes on while the machine sleeps.
     confirmed: Cell<Option<Duration>>,
 }
@@ -101,6 +106,7 @@ impl Keeper {
             terms,
             inner: tokio::sync::Mutex::new(Inner { lease, etag: None }),
             taken_over,
+            cancelled: Cell::default(),
             confirmed: Cell::default(),
         })
     }
@@ -116,12 +122,33 @@ impl Keeper {
             return Ok(());
         }
         if self.taken_over {
-            let there = self.store.get_versioned(&self.terms.key).await?;
-            self.inner.lock().await.etag = there.map(|there| there.etag);
+            self.find().await?;
         }
         self.write(LeaseState::Running).await?;
         failpoint::reach("leased");
         Ok(())
+    }
+
+    /// Looks at the lease of the launcher before.
+    async fn find(&self) -> anyhow::Result<()> {
+        let there = self.store.get_versioned(&self.terms.key).await?;
+        let lease = there
+            .as_ref()
+            .and_then(|there| serde_json::from_slice(&there.body).ok());
+        let mut inner = self.inner.lock().await;
+        if lease.is_some_and(|lease: Lease| lease.state == LeaseState::Cancelled) {
+            bail!(self.cancelled(&mut inner));
+        }
+        inner.etag = there.map(|there| there.etag);
+        Ok(())
+    }
+
+    /// From now on it is left as it is.
+    fn cancelled(&self, inner: &mut Inner) -> CancelledElsewhere {
+        inner.lease.state = LeaseState::Cancelled;
+        self.cancelled.set(true);
+        self.confirmed.set(Some(since_boot()));
+        CancelledElsewhere
     }
 
     fn has_begun(&self) -> bool {
@@ -129,7 +156,7 @@ impl Keeper {
     }
 
     /// Renews it for as long as this process drives the run.
-    pub(super) async fn renew_on_and_on(self: Rc<Self>, fenced: impl Fn(Fenced)) {
+    pub(super) async fn renew_on_and_on(self: Rc<Self>, stop: impl Fn(BatchEvent)) {
         let mut pause = if self.taken_over {
             Duration::ZERO
         } else {
@@ -141,8 +168,8 @@ impl Keeper {
             loop {
                 match self.begin_or_renew().await {
                     Ok(()) => break,
-                    Err(error) => match error.downcast::<Fenced>() {
-                        Ok(other) => return fenced(other),
+                    Err(error) => match last_word(error) {
+                        Ok(word) => return stop(word),
                         Err(error) => tracing::warn!("the lease was not renewed: {error:#}"),
                     },
                 }
@@ -159,7 +186,7 @@ impl Keeper {
         self.renew().await
     }
 
-    async fn renew(&self) -> anyhow::Result<()> {
+    pub(super) async fn renew(&self) -> anyhow::Result<()> {
         let state = self.inner.lock().await.lease.state;
         if state != LeaseState::Running || !self.has_begun() {
             return Ok(());
@@ -169,6 +196,9 @@ impl Keeper {
 
     /// Before an effect outside: a launcher that was asleep asks first whether the run is still its own.
     pub(super) async fn confirm(&self) -> anyhow::Result<()> {
+        if self.cancelled.get() {
+            bail!(CancelledElsewhere);
+        }
         if self.is_fresh() {
             Ok(())
         } else {
@@ -194,6 +224,7 @@ impl Keeper {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => match error.downcast::<Fenced>() {
                 Ok(fenced) => Err(fenced),
+                Err(error) if error.is::<CancelledElsewhere>() => Ok(()),
                 Err(error) => {
                     tracing::warn!("the lease was not told the end: {error:#}");
                     Ok(())
@@ -220,7 +251,11 @@ impl Keeper {
             .replace(key, body.clone().into(), inner.etag.as_deref());
         let etag = match put.await? {
             Replaced::Yes(etag) => etag,
-            Replaced::No => self.own(&body, &inner.lease.holder).await?,
+            Replaced::No => match self.own(&body, &inner.lease.holder).await {
+                Ok(etag) => etag,
+                Err(error) if error.is::<CancelledElsewhere>() => bail!(self.cancelled(&mut inner)),
+                Err(error) => return Err(error),
+            },
         };
         inner.lease = lease;
         inner.etag = Some(etag);
@@ -239,21 +274,18 @@ impl Keeper {
         if there.body == body {
             return Ok(there.etag);
         }
-        let lease = serde_json::from_slice(&there.body);
-        bail!(Fenced {
-            why: lease.map_or_else(
-                |error| format!("its lease is not what a launcher writes ({error})"),
-                |lease| told(&lease, holder)
-            ),
-        })
-    }
-}
-
-fn told(lease: &Lease, own: &str) -> String {
-    match lease.state {
-        // `ferroflow kill` leaves the holder as it was.
-        LeaseState::Cancelled if lease.holder == own => "it was cancelled".to_owned(),
-        _ => format!("process {} on {} does", lease.pid, lease.host),
+        match serde_json::from_slice::<Lease>(&there.body) {
+            // `ferroflow kill` leaves the holder as it was.
+            Ok(lease) if lease.state == LeaseState::Cancelled && lease.holder == holder => {
+                bail!(CancelledElsewhere)
+            }
+            Ok(lease) => bail!(Fenced {
+                why: format!("process {} on {} does", lease.pid, lease.host),
+            }),
+            Err(error) => bail!(Fenced {
+                why: format!("its lease is not what a launcher writes ({error})"),
+            }),
+        }
     }
 }
 

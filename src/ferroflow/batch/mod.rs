@@ -34,7 +34,7 @@ use compute::host::protocol::BatchCommand;
 use datastore::KnownValues;
 use model::{
     Attempt, Plan, TaskKey, TaskPath,
-    batch::{Entry, JobId, Warning, overrides},
+    batch::{Entry, JobDetail, JobId, Warning, overrides, terminate_reason},
     launch_record::LocalMember,
     layout::Stream,
     lease::LeaseState,
@@ -87,6 +87,8 @@ pub(crate) enum BatchEvent {
     Broken(anyhow::Error),
     /// The run is somebody else's.
     Fenced(Fenced),
+    /// The run was cancelled from elsewhere.
+    Cancelled,
 }
 
 /// What becomes of an attempt.
@@ -187,10 +189,7 @@ impl Shared {
     }
 
     fn break_down(&self, error: anyhow::Error) {
-        let event = match error.downcast::<Fenced>() {
-            Ok(fenced) => BatchEvent::Fenced(fenced),
-            Err(error) => BatchEvent::Broken(error),
-        };
+        let event = fence::last_word(error).unwrap_or_else(BatchEvent::Broken);
         let _ = self.events.send(event);
     }
 
@@ -200,16 +199,35 @@ impl Shared {
         let Some(lease) = &self.lease else {
             return true;
         };
-        match lease.confirm().await {
-            Ok(()) => true,
-            Err(error) if error.is::<Fenced>() => {
-                self.break_down(error);
+        let Err(error) = lease.confirm().await else {
+            return true;
+        };
+        match fence::last_word(error) {
+            Ok(word) => {
+                let _ = self.events.send(word);
                 false
             }
             // Silence never means that it was taken: the store may be out of reach.
             Err(error) => {
                 tracing::warn!("the lease could not be read: {error:#}");
                 true
+            }
+        }
+    }
+
+    /// Where Ferroflow has ended the job and this launcher has not, asks the lease whether the run was cancelled, so that
+    /// the end of the job counts as that.
+    async fn notice_cancellation(&self, job: Option<&JobDetail>) {
+        let why = job.and_then(|job| job.status_reason.as_deref());
+        if why != Some(terminate_reason::CANCELLED) || *self.cancelled.borrow() {
+            return;
+        }
+        if let Some(lease) = &self.lease
+            && let Err(error) = lease.renew().await
+        {
+            match fence::last_word(error) {
+                Ok(word) => drop(self.events.send(word)),
+                Err(error) => tracing::warn!("the lease could not be read: {error:#}"),
             }
         }
     }
@@ -455,8 +473,8 @@ fn chain_and_lease(
 fn keep_lease(shared: &Rc<Shared>) {
     if let Some(lease) = shared.lease.clone() {
         let events = shared.events.clone();
-        tokio::task::spawn_local(lease.renew_on_and_on(move |fenced| {
-            let _ = events.send(BatchEvent::Fenced(fenced));
+        tokio::task::spawn_local(lease.renew_on_and_on(move |word| {
+            let _ = events.send(word);
         }));
     }
 }

@@ -21,7 +21,8 @@ use tokio::sync::{mpsc, watch as signal};
 use uuid::Uuid;
 
 use super::{
-    Launch, Shared, What, arrays, chain::Written, end, follow, request, watch::OutcomePlace,
+    Launch, Shared, What, arrays, chain::Written, end, fence::CancelledElsewhere, follow, request,
+    watch::OutcomePlace,
 };
 use crate::{advice, failpoint, trouble::jittered};
 
@@ -160,7 +161,11 @@ impl Submitter {
     async fn record(&mut self, groups: Vec<Group>) -> anyhow::Result<Vec<Submission>> {
         let shared = &self.shared;
         if let Some(lease) = &shared.lease {
-            shared.on_datastore(async || lease.begin().await).await?;
+            match shared.on_datastore(async || lease.begin().await).await {
+                // What is not submitted any more still has to end.
+                Err(error) if error.is::<CancelledElsewhere>() => shared.break_down(error),
+                begun => begun?,
+            }
         }
         let package = package(&groups).context("a record of nothing")?;
         let mut submissions = Vec::new();
@@ -375,7 +380,11 @@ async fn obtain_job(shared: &Shared, submission: &Submission) -> Obtained {
             };
         }
         if !shared.is_ours().await {
-            return std::future::pending().await; // the engine ends
+            let mut cancelled = shared.cancelled.clone();
+            if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+                return std::future::pending().await; // the engine ends
+            }
+            continue;
         }
         match shared.client.submit_job(&submission.request).await {
             Ok(job) => {

@@ -11,6 +11,8 @@ mod engine;
 mod flow;
 #[cfg(test)]
 mod help;
+mod jobs;
+mod kill;
 mod package;
 mod say;
 mod status;
@@ -74,6 +76,8 @@ Variables:
 enum Verb {
     Status(status::Args),
     Attach(attach::Args),
+    Kill(kill::Args),
+    Jobs(jobs::Args),
     Dev(dev::Args),
     /// Shows the values that decide about runs, where they come from, and what is wrong with them.
     Doctor(doctor::Args),
@@ -119,6 +123,8 @@ fn run_verb(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Status(args) => status::run(&args),
         Verb::Attach(args) => attach::run(&args),
+        Verb::Kill(args) => kill::run(&args),
+        Verb::Jobs(args) => jobs::run(&args),
         Verb::Dev(args) => dev::run(args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Engine(args) => engine::run(&args),

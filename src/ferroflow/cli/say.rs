@@ -1,7 +1,7 @@
 //! Standard output of the verbs: a line that cannot be written is an error, where `println!` would panic.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     io::{self, ErrorKind, Write},
 };
 
@@ -27,4 +27,23 @@ pub(crate) fn text(text: &str) -> Result<()> {
 /// The error of a line that cannot be written.
 pub(crate) fn cannot(error: io::Error) -> Error {
     Error::new(error).context("cannot write to standard output")
+}
+
+/// Rows with their cells below each other; the last one of a row is as long as it is.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]], indent: &str) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths);
+        let padded: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        let _ = writeln!(text, "{indent}{}", padded.join("  ").trim_end());
+    }
+    text
 }

@@ -88,6 +88,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             } => self.on_attempt((task, attempt), what),
             BatchEvent::Broken(error) => self.break_down(error),
             BatchEvent::Fenced(fenced) => self.fenced = Some(fenced),
+            BatchEvent::Cancelled => self.on_cancelled(),
         }
     }
 

@@ -52,6 +52,17 @@ impl<S: ObjectStore + 'static> Driver<S> {
         }
     }
 
+    /// `ferroflow kill` has told the lease. This launcher ends as it does by Ctrl-C.
+    pub(super) fn on_cancelled(&mut self) {
+        if self.halting.is_none() {
+            self.say(
+                Tone::Bad,
+                "The run was cancelled from elsewhere (`ferroflow kill`).",
+            );
+            self.on_signal(Signal::SIGINT as i32);
+        }
+    }
+
     /// Somebody will not wait until the jobs have ended, or the datastore answers: says which jobs may still run, and
     /// leaves. Tasks on this machine end at once, and their last words are waited for where they can be stored.
     fn leave_at_once(&mut self) {
@@ -64,9 +75,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
         } else {
             format!(
                 "Leaving without waiting for {} jobs, which were told to end and may still run: {}. \
-                 `batch kill --run-id {}` ends them.",
+                 `ferroflow kill {}/{}` ends them.",
                 jobs.len(),
                 jobs.join(" "),
+                self.plan.flow,
                 self.plan.run
             )
         };

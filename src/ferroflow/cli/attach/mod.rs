@@ -11,13 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use aws::s3::S3Store;
-use datastore::ObjectStore;
-use model::{
-    FlowName, RunId, layout,
-    opening::{OPENING_VERSION, Opening},
-    plan::Origin,
-};
+use model::{opening::Opening, plan::Origin};
 
 use super::status::place::{self, Choice, Place};
 use crate::{
@@ -25,6 +19,7 @@ use crate::{
     engine::host_name,
     host_files,
     interpreter::{self, Interpreter},
+    stored_run::{StoredRun, block_on, named},
 };
 
 /// Goes on with a run whose launcher has died: jobs on AWS Batch are followed where they are, and what is left is launched
@@ -50,13 +45,6 @@ pub(crate) struct Args {
     place: Choice,
 }
 
-/// A run in its datastore.
-struct Named<'a> {
-    store: &'a S3Store,
-    flow: &'a FlowName,
-    id: &'a RunId,
-}
-
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let (flow, run) = named(&args.run)?;
     let Place::S3 { root, s3 } = args.place.find()? else {
@@ -65,52 +53,22 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             args.run
         );
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let (opening, from, folder) = runtime.block_on(async {
+    let (opening, from, folder) = block_on(async {
         let store = place::open(&root, &s3).await?;
-        let run = Named {
-            store: &store,
-            flow: &flow,
-            id: &run,
+        let run = StoredRun { store, flow, run };
+        let Some(opening) = run.opening().await? else {
+            bail!(
+                "run {run} has no job on AWS Batch in this datastore, so there is nothing to attach to\nhint: `ferroflow status {}` lists runs; a run that has no jobs yet is resumed, not attached",
+                run.flow
+            );
         };
-        let opening = run.opening().await?;
-        let from = holder::last(&run).await?;
+        let from = run.last_writer().await?;
+        let from = from.context("the run has no launch chain")?;
         holder::check(&run, args.take_over, &opening).await?;
-        let folder = code::unpacked(&store, &root, &opening.package).await?;
+        let folder = code::unpacked(&run.store, &root, &opening.package).await?;
         anyhow::Ok((opening, from, folder))
     })?;
     become_host(&opening, &from, &folder)
-}
-
-fn named(text: &str) -> Result<(FlowName, RunId)> {
-    match text.split_once('/') {
-        Some((flow, run)) if !run.contains('/') => Ok((FlowName::new(flow)?, RunId::new(run)?)),
-        _ => bail!("`{text}` names no run\nhint: write MyFlow/1795629404190365"),
-    }
-}
-
-impl Named<'_> {
-    async fn opening(&self) -> Result<Opening> {
-        let key = layout::opening(self.flow, self.id);
-        let Some(object) = self.store.get(&key).await? else {
-            bail!(
-                "run {}/{} has no job on AWS Batch in this datastore, so there is nothing to attach to\nhint: `ferroflow status {}` lists runs; a run that has no jobs yet is resumed, not attached",
-                self.flow,
-                self.id,
-                self.flow
-            );
-        };
-        let opening: Opening = serde_json::from_slice(&object.body)
-            .with_context(|| format!("the opening `{key}` is not what this version writes"))?;
-        ensure!(
-            opening.version == OPENING_VERSION,
-            "the run was begun by Ferroflow {}, whose records this version does not read\nhint: attach it with that version",
-            opening.launcher.ferroflow
-        );
-        Ok(opening)
-    }
 }
 
 /// Replaces this process by the flow host of the run.
@@ -188,17 +146,4 @@ fn check_python(python: &Path, opening: &Opening) -> Result<()> {
         python.display()
     );
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_has_two_names() {
-        assert!(named("F/1").is_ok());
-        for bad in ["F", "F/1/start", "/1", "F/", ""] {
-            assert!(named(bad).is_err(), "{bad}");
-        }
-    }
 }

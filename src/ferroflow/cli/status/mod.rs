@@ -1,6 +1,5 @@
 //! `ferroflow status`: how runs stand, from the records that their launchers keep in the datastore.
 
-pub(super) mod alive;
 pub(super) mod place;
 mod runs;
 mod show;

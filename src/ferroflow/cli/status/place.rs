@@ -1,4 +1,4 @@
-//! Which datastore `ferroflow status` reads: the one that `run` would use here.
+//! Which datastore a verb about runs reads: the one that `run` would use here.
 
 use std::{
     env, fmt,
@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use aws::{Aws, Patience, Settings, s3::S3Store};
+use aws::{Aws, Patience, Settings, batch::Client, s3::S3Store};
 use clap::ValueEnum;
 use datastore::local::LocalStore;
 use model::plan::S3Settings;
@@ -118,14 +118,24 @@ impl Choice {
 
 /// Opens a datastore on S3.
 pub(in crate::cli) async fn open(root: &str, s3: &S3Settings) -> Result<S3Store> {
+    let aws = aws_in(None, s3).await?;
+    Ok(S3Store::open(&aws, root).await?)
+}
+
+/// A client of AWS Batch in this region, or else in that of the environment.
+pub(in crate::cli) async fn batch_in(region: Option<String>, s3: &S3Settings) -> Result<Client> {
+    Ok(Client::new(&aws_in(region, s3).await?)?)
+}
+
+async fn aws_in(region: Option<String>, s3: &S3Settings) -> Result<Aws> {
     let settings = Settings {
         s3: s3.clone(),
+        region,
         patience: Patience {
             s3_attempts: S3_ATTEMPTS,
             ..Patience::default()
         },
         ..Settings::default()
     };
-    let aws = Aws::load(settings).await?;
-    Ok(S3Store::open(&aws, root).await?)
+    Ok(Aws::load(settings).await?)
 }

@@ -10,8 +10,11 @@ use model::{
 };
 use serde_json::{Value, json};
 
-use super::alive::{Launched, look};
-use crate::report::in_words;
+use crate::{
+    cli::say::columns,
+    report::in_words,
+    stored_run::alive::{Launched, look},
+};
 
 /// One line for each run.
 pub(super) fn table(records: &[RunRecord]) -> String {
@@ -51,8 +54,10 @@ pub(super) fn block(record: &RunRecord, verbose: bool) -> String {
         text.push_str(&steps(record));
     }
     if is_orphan(record) {
-        text.push_str(
-            "  hint: its tasks on this machine have ended with the launcher; jobs on AWS Batch may go on: `python FLOW.py batch list` shows them, `batch kill` ends them\n",
+        let run = format!("{}/{}", record.flow, record.run);
+        let _ = writeln!(
+            text,
+            "  hint: its tasks on this machine have ended with the launcher; jobs on AWS Batch may go on: `ferroflow jobs {run}` shows them, `ferroflow kill {run}` ends them, `ferroflow attach {run}` goes on with the run"
         );
     }
     text
@@ -85,10 +90,7 @@ pub(super) fn json(records: &[RunRecord], one: bool) -> Result<String> {
 fn state(record: &RunRecord) -> String {
     match record.state {
         RunState::Running if is_orphan(record) => "running, but its launcher is gone",
-        RunState::Running => "running",
-        RunState::Done => "done",
-        RunState::Failed => "failed",
-        RunState::Interrupted => "interrupted",
+        state => state.as_str(),
     }
     .to_owned()
 }
@@ -187,23 +189,4 @@ fn time(at: Timestamp) -> String {
 
 fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
-}
-
-/// Rows with their cells below each other; the last one of a row is as long as it is.
-fn columns<const N: usize>(rows: &[[String; N]], indent: &str) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(widths);
-        let padded: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        let _ = writeln!(text, "{indent}{}", padded.join("  ").trim_end());
-    }
-    text
 }

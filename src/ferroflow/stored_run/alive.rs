@@ -9,7 +9,7 @@ use crate::engine::host_name;
 
 /// What can be said of a launcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Launched {
+pub(crate) enum Launched {
     /// It runs on this machine.
     Here,
     /// It ran on this machine and does not any more.
@@ -19,12 +19,12 @@ pub(in crate::cli) enum Launched {
 }
 
 /// Looks for the launcher's process.
-pub(in crate::cli) fn look(launcher: &Launcher) -> Launched {
+pub(crate) fn look(launcher: &Launcher) -> Launched {
     process(&launcher.host, launcher.pid)
 }
 
 /// Looks for an engine's process on a machine.
-pub(in crate::cli) fn process(host: &str, pid: u32) -> Launched {
+pub(crate) fn process(host: &str, pid: u32) -> Launched {
     if host != host_name() {
         return Launched::Elsewhere;
     }
