@@ -106,21 +106,36 @@ pub fn run_record(flow: &FlowName, run: &RunId) -> String {
     format!("{}/run.json", run_folder(flow, run))
 }
 
+/// Folder, with a slash at its end, of the launch chain.
+pub fn launch_folder(flow: &FlowName, run: &RunId) -> String {
+    format!("{}/launch/", run_folder(flow, run))
+}
+
 /// Key of one record of the launch chain: `.ferroflow/Flow/run/launch/<seq>`.
 pub fn launch_record(flow: &FlowName, run: &RunId, seq: u64) -> String {
-    format!("{}/launch/{seq:08}", run_folder(flow, run))
+    format!("{}{seq:08}", launch_folder(flow, run))
+}
+
+/// Folder, with a slash at its end, of the claims of all tasks of a run.
+pub fn claim_folder(flow: &FlowName, run: &RunId) -> String {
+    format!("{}/claim/", run_folder(flow, run))
 }
 
 /// Key of the claim of one launch of an attempt: `…/claim/<step>/<task>/<attempt>.<launch>`.
 pub fn claim(flow: &FlowName, task: &TaskPath, attempt: Attempt, launch: u32) -> String {
     let TaskPath { run, step, task } = task;
-    let folder = run_folder(flow, run);
-    format!("{folder}/claim/{step}/{task}/{attempt}.{launch}")
+    let folder = claim_folder(flow, run);
+    format!("{folder}{step}/{task}/{attempt}.{launch}")
 }
 
 /// Folder, with a slash at its end, of the outcomes of one launch record.
 pub fn outcome_folder(flow: &FlowName, run: &RunId, seq: u64) -> String {
-    format!("{}/outcome/{seq:08}/", run_folder(flow, run))
+    format!("{}{seq:08}/", outcomes_folder(flow, run))
+}
+
+/// Folder, with a slash at its end, of the outcomes of all launch records of a run.
+pub fn outcomes_folder(flow: &FlowName, run: &RunId) -> String {
+    format!("{}/outcome/", run_folder(flow, run))
 }
 
 /// Key of the outcome of one member of a launch record: `…/outcome/<seq>/<index>`.
