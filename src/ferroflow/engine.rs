@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     apart::{self, Side},
-    batch::{ArrayMin, Batch, Place},
+    batch::{ArrayMin, Batch, Place, WhyAfter},
     bootstraps,
     drive::{Driver, RunStart},
     trouble::Patience,
@@ -163,6 +163,7 @@ async fn connect(
         return Ok((store, None));
     }
     let array_min = ArrayMin::of_environment()?;
+    let why_after = WhyAfter::of_environment()?;
     let place = Place {
         entry: bootstraps::provide(&store).await?,
         region: aws.region().unwrap_or(&store.address().region).to_owned(),
@@ -172,6 +173,7 @@ async fn connect(
             QueueLookup::Describe
         },
         array_min,
+        why_after,
     };
     Ok((store, Some((Client::new(&aws)?, place))))
 }

@@ -13,6 +13,7 @@ mod interpreter;
 mod metaflow_config;
 mod report;
 mod trouble;
+mod why;
 
 use std::process::ExitCode;
 

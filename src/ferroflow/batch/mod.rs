@@ -10,6 +10,7 @@ mod follow;
 mod request;
 mod submit;
 mod tail;
+mod waits;
 mod watch;
 
 use std::{
@@ -38,7 +39,7 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::arrays::ArrayMin;
+pub(crate) use self::{arrays::ArrayMin, waits::WhyAfter};
 use self::{submit::Submitter, watch::Watcher};
 use crate::trouble::Trouble;
 
@@ -101,6 +102,8 @@ pub(crate) struct Place {
     pub(crate) queues: QueueLookup,
     /// From how many attempts on an array is made.
     pub(crate) array_min: ArrayMin,
+    /// After how long a wait is explained.
+    pub(crate) why_after: WhyAfter,
 }
 
 /// Services that may not answer for a while.
@@ -245,6 +248,13 @@ impl Batch {
             arrays: RefCell::default(),
         };
         let watcher = Watcher::start(rounds);
+        tokio::task::spawn_local(waits::tell(
+            place.why_after,
+            client.clone(),
+            watcher.clone(),
+            troubles.clone(),
+            cancelled.clone(),
+        ));
         let shared = Rc::new(Shared {
             metadata_root: plan.metadata_root.as_ref().map(PathBuf::from),
             plan,

@@ -15,6 +15,7 @@ mod say;
 mod status;
 mod verbose;
 mod version;
+mod why;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -56,6 +57,7 @@ Examples:
   ferroflow -v flow.py run                  the same, and what it is run with
   ferroflow -m package.flow run             a flow that Python finds as a module
   ferroflow status                          how the latest runs stand
+  ferroflow why MyFlow/1795629404190365     why its jobs are not running
 
 Exit codes: those of Metaflow for a flow. Else 0; 1 for a failure; 2 for a wrong command line.
 
@@ -65,12 +67,14 @@ Variables:
   FERROFLOW_FORK=off         tasks on this machine get fresh interpreters
   FERROFLOW_PROGRESS=off     no lines about steps below the log on a terminal
   FERROFLOW_DEV              auto, always or never: when the embedded stack starts by itself
+  FERROFLOW_WHY_AFTER        seconds in RUNNABLE after which a run says why jobs wait, or off
   FERROFLOW_LOG              what the engine tells of itself, e.g. info
   NO_COLOR                   no colours";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::Args),
+    Why(why::Args),
     Dev(dev::Args),
     /// Shows the values that decide about runs, where they come from, and what is wrong with them.
     Doctor(doctor::Args),
@@ -115,6 +119,7 @@ fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
 fn run_verb(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Status(args) => status::run(&args),
+        Verb::Why(args) => why::run(&args),
         Verb::Dev(args) => dev::run(args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Engine(args) => engine::run(&args),
