@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    instance_types,
     job::{JobKey, Needs, Phase, Text},
     state::State,
 };
@@ -11,6 +12,8 @@ use super::{
 /// User guide, "Jobs stuck in RUNNABLE".
 pub(super) const MAX_RESOURCE: &str = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet the CPU requirement of the job.";
 pub(super) const JOB_RESOURCE: &str = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that can be met by the CE(s) attached to the job queue.";
+pub(super) const INVALID: &str =
+    "ACTION_REQUIRED - CE(s) associated with the job queue are invalid.";
 
 /// The machine that stands for all hosts.
 #[derive(Debug, Clone, Copy)]
@@ -132,10 +135,19 @@ impl State {
             return Room::Never(JOB_RESOURCE);
         }
         let mut possible = false;
+        let mut never = MAX_RESOURCE;
         for name in environments {
             let Some(environment) = self.environments.get(name) else {
                 continue;
             };
+            if environment.invalid.is_some() {
+                never = INVALID;
+                continue;
+            }
+            if !instance_types::may_hold(&environment.compute_resources, needs) {
+                never = JOB_RESOURCE;
+                continue;
+            }
             let max = environment.max_vcpus().saturating_mul(1000);
             possible |= needs.milli_vcpus <= max;
             if !environment.enabled || environment.used.milli_vcpus + needs.milli_vcpus > max {
@@ -160,7 +172,7 @@ impl State {
         if possible || environments.is_empty() {
             Room::Later { machine: false }
         } else {
-            Room::Never(MAX_RESOURCE)
+            Room::Never(never)
         }
     }
 }

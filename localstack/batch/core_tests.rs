@@ -73,6 +73,7 @@ impl World {
             given: Map::new(),
             uuid: String::new(),
             tags: BTreeMap::new(),
+            invalid: None,
             used: Needs::default(),
         })));
         world.handle(Event::JobQueue(Box::new(JobQueue {

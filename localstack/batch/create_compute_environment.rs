@@ -1,6 +1,6 @@
 //! CreateComputeEnvironment.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -13,7 +13,7 @@ use crate::{ApiError, Reply};
 const REPEATED: [&str; 4] = ["serviceRole", "context", "unmanagedvCpus", "ecsSettings"];
 
 impl Shared {
-    /// Makes an environment, which is VALID at once.
+    /// Makes an environment, which is VALID, or not, at once.
     pub(super) fn create_compute_environment(&self, request: &Request) -> Reply {
         let name = request.required("computeEnvironmentName");
         check_name("Compute environment name", name)?;
@@ -52,12 +52,14 @@ impl Shared {
         if core.state.environments.contains_key(name) {
             return Err(ApiError::client("Object already exists"));
         }
+        let given = request.given(&REPEATED);
         let environment = ComputeEnvironment {
+            invalid: self.why_invalid(&given),
             name: name.to_owned(),
             kind: request.required("type").to_owned(),
             enabled: request.text("state") != Some("DISABLED"),
             compute_resources: resources,
-            given: request.given(&REPEATED),
+            given,
             uuid: Uuid::new_v4().to_string(),
             tags,
             used: super::job::Needs::default(),
@@ -66,6 +68,18 @@ impl Shared {
         Ok(
             json!({"computeEnvironmentName": name, "computeEnvironmentArn": self.environment_arn(name)}),
         )
+    }
+
+    /// AWS Batch takes any service role, and finds out later that it cannot assume it; a role of another account it never can.
+    /// The words are those of hashicorp/terraform-provider-aws#21281.
+    pub(super) fn why_invalid(&self, given: &Map<String, Value>) -> Option<String> {
+        let role = given.get("serviceRole")?.as_str()?;
+        let account = role.strip_prefix("arn:")?.split(':').nth(3)?;
+        (account != self.context.account).then(|| {
+            format!(
+                "CLIENT_ERROR - User: batch.amazonaws.com is not authorized to perform: sts:AssumeRole on resource: {role} (Service: AWSSecurityTokenService; Status Code: 403; Error Code: AccessDenied)"
+            )
+        })
     }
 }
 

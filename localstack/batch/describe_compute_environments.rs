@@ -60,8 +60,12 @@ impl Shared {
             }
             .into(),
         );
-        set("status", "VALID".into());
-        set("statusReason", "ComputeEnvironment Healthy".into());
+        let (status, reason) = match &environment.invalid {
+            None => ("VALID", "ComputeEnvironment Healthy"),
+            Some(reason) => ("INVALID", reason.as_str()),
+        };
+        set("status", status.into());
+        set("statusReason", reason.into());
         set("containerOrchestrationType", "ECS".into());
         set("uuid", environment.uuid.clone().into());
         if !environment.compute_resources.is_empty() {

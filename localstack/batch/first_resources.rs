@@ -43,6 +43,7 @@ impl Shared {
                 given: Map::new(),
                 uuid: Uuid::new_v4().to_string(),
                 tags: BTreeMap::new(),
+                invalid: None,
                 used: Needs::default(),
             };
             self.apply(core, Event::ComputeEnvironment(Box::new(environment)))?;

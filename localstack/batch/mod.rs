@@ -18,6 +18,7 @@ mod describe_jobs;
 mod event;
 mod first_resources;
 mod get_job_queue_snapshot;
+mod instance_types;
 mod job;
 mod lifecycle;
 mod list_jobs;

@@ -30,6 +30,9 @@ pub(super) struct ComputeEnvironment {
     pub(super) given: Map<String, Value>,
     pub(super) uuid: String,
     pub(super) tags: BTreeMap<String, String>,
+    /// Why it is INVALID, if it is.
+    #[serde(default)]
+    pub(super) invalid: Option<String>,
     /// What its jobs take at the moment.
     #[serde(default)]
     pub(super) used: Needs,

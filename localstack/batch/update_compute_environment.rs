@@ -32,6 +32,7 @@ impl Shared {
             "ecsSettings",
             "updatePolicy",
         ]));
+        environment.invalid = self.why_invalid(&environment.given);
         let name = environment.name.clone();
         self.apply(&mut core, Event::ComputeEnvironment(Box::new(environment)))?;
         Ok(

@@ -37,7 +37,7 @@ use uuid::Uuid;
 
 use crate::{
     apart::{self, Side},
-    batch::{self, ArrayMin, Batch, Place, Turns},
+    batch::{self, ArrayMin, Batch, Place, Turns, WhyAfter},
     bootstraps,
     drive::{Driver, RunStart},
     trouble::Patience,
@@ -163,6 +163,7 @@ async fn connect(
             QueueLookup::Describe
         },
         array_min,
+        why_after: WhyAfter::of_environment()?,
     };
     let holder = Uuid::new_v4().to_string();
     let recovered = match &plan.taken_from {

@@ -15,6 +15,7 @@ mod metaflow_config;
 mod report;
 mod stored_run;
 mod trouble;
+mod why;
 
 use std::process::ExitCode;
 

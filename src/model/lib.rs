@@ -23,6 +23,7 @@ pub mod proxies;
 pub mod run_record;
 pub mod spec;
 pub mod transition;
+pub mod waiting;
 
 pub use graph::{Graph, Node, NodeKind};
 pub use ids::{Attempt, FlowName, RunId, StepName, TaskId, TaskKey, TaskPath, Timestamp};

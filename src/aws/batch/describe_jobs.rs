@@ -11,7 +11,7 @@ use model::{
 use super::{BatchError, Client};
 
 /// Ids in one call (Batch API reference, DescribeJobs).
-const MAX_JOBS_PER_DESCRIBE: usize = 100;
+pub(super) const MAX_JOBS_PER_DESCRIBE: usize = 100;
 
 /// What Batch says of some jobs.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ fn ended_children(job: &types::JobDetail) -> Option<(JobId, u32)> {
     Some((JobId::new(job.job_id()?), ended.unsigned_abs()))
 }
 
-fn job_detail(job: &types::JobDetail) -> Option<JobDetail> {
+pub(super) fn job_detail(job: &types::JobDetail) -> Option<JobDetail> {
     let container = job.container();
     let last = job.attempts().last();
     let last_container = last.and_then(|attempt| attempt.container());

@@ -1,70 +1,77 @@
-//! A queue and its compute environments as `ferroflow doctor` looks at them.
+//! A queue and its compute environments as `ferroflow doctor` and `ferroflow why` look at them.
 
 use aws_sdk_batch::types::{
-    CeState, CeStatus, ComputeEnvironmentDetail, JobQueueDetail, JqState, JqStatus,
+    CeState, CeStatus, ComputeEnvironmentDetail, ComputeResource, CrAllocationStrategy,
+    JobQueueDetail, JqState, JqStatus,
 };
-use model::batch::Platform;
+use model::batch::{ComputeEnvironment, Queue, Standing};
 
-use super::{Client, QueueError, job_queue::platform};
+use super::{BatchError, Client, QueueError, job_queue::platform};
 
 /// A queue, and what it runs jobs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueState {
-    /// Its name.
-    pub name: String,
-    /// Why it takes no jobs or runs none, in AWS's words.
-    pub trouble: Option<String>,
+    /// The queue.
+    pub queue: Queue,
     /// Its compute environments, in their order.
-    pub environments: Vec<EnvironmentState>,
-}
-
-/// A compute environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnvironmentState {
-    /// Its name.
-    pub name: String,
-    /// What hosts it has.
-    pub platform: Platform,
-    /// Why no job starts there, in AWS's words.
-    pub trouble: Option<String>,
+    pub environments: Vec<ComputeEnvironment>,
 }
 
 impl Client {
     /// The queue of this name, or the one that jobs without a name go to. Asks once, without a
     /// second try.
     pub async fn inspect_queue(&self, name: Option<&str>) -> Result<QueueState, QueueError> {
-        let queue = match name {
+        let detail = match name {
             Some(name) => self.named_queue(name).await?,
             None => self.first_queue().await?,
         };
-        let named = queue.compute_environment_order().iter();
-        let mut names: Vec<_> = named
-            .filter_map(|entry| Some((entry.order()?, entry.compute_environment()?.to_owned())))
-            .collect();
-        names.sort();
-        let names: Vec<_> = names.into_iter().map(|(_, name)| name).collect();
-        let found = self.compute_environments(&names).await?;
+        let queue = queue(&detail);
+        let environments = self.environments_of(&queue).await?;
         Ok(QueueState {
-            name: queue.job_queue_name().unwrap_or_default().to_owned(),
-            trouble: trouble_of_queue(&queue),
-            environments: names.iter().map(|name| environment(name, &found)).collect(),
+            queue,
+            environments,
         })
+    }
+
+    /// The compute environments of a queue, in their order; those that are not there, too.
+    pub(super) async fn environments_of(
+        &self,
+        queue: &Queue,
+    ) -> Result<Vec<ComputeEnvironment>, BatchError> {
+        // Without names, Batch would describe all that there are.
+        if queue.environments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.compute_environments(&queue.environments).await?;
+        let names = queue.environments.iter();
+        Ok(names.map(|name| environment(name, &found)).collect())
     }
 }
 
-fn trouble_of_queue(queue: &JobQueueDetail) -> Option<String> {
-    let reason = queue.status_reason();
-    let state = queue.state().filter(|state| **state != JqState::Enabled);
-    let status = queue.status().filter(|status| **status != JqStatus::Valid);
-    trouble(
-        state.map(JqState::as_str),
-        status.map(JqStatus::as_str),
-        reason,
-    )
+pub(super) fn queue(detail: &JobQueueDetail) -> Queue {
+    let named = detail.compute_environment_order().iter();
+    let mut names: Vec<_> = named
+        .filter_map(|entry| Some((entry.order()?, entry.compute_environment()?.to_owned())))
+        .collect();
+    names.sort();
+    Queue {
+        name: detail.job_queue_name().unwrap_or_default().to_owned(),
+        standing: Standing {
+            state: detail
+                .state()
+                .map(|state| JqState::as_str(state).to_owned()),
+            status: detail
+                .status()
+                .map(|status| JqStatus::as_str(status).to_owned()),
+            reason: detail.status_reason().map(str::to_owned),
+        },
+        environments: names.into_iter().map(|(_, name)| name).collect(),
+        has_scheduling_policy: detail.scheduling_policy_arn().is_some(),
+    }
 }
 
 /// The environment that an order names by its name or its ARN.
-fn environment(named: &str, all: &[ComputeEnvironmentDetail]) -> EnvironmentState {
+fn environment(named: &str, all: &[ComputeEnvironmentDetail]) -> ComputeEnvironment {
     let is_it = |one: &&ComputeEnvironmentDetail| {
         [
             one.compute_environment_arn(),
@@ -73,32 +80,28 @@ fn environment(named: &str, all: &[ComputeEnvironmentDetail]) -> EnvironmentStat
         .contains(&Some(named))
     };
     let Some(found) = all.iter().find(is_it) else {
-        return EnvironmentState {
-            name: named.to_owned(),
-            platform: Platform::from_compute_type(None),
-            trouble: Some("it does not exist".to_owned()),
-        };
+        return ComputeEnvironment::missing(named);
     };
-    let state = found.state().filter(|state| **state != CeState::Enabled);
-    let status = found.status().filter(|status| **status != CeStatus::Valid);
-    EnvironmentState {
+    let resources = found.compute_resources();
+    let number = |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok());
+    ComputeEnvironment {
         name: found.compute_environment_name().unwrap_or(named).to_owned(),
+        standing: Some(Standing {
+            state: found.state().map(|state| CeState::as_str(state).to_owned()),
+            status: found
+                .status()
+                .map(|status| CeStatus::as_str(status).to_owned()),
+            reason: found.status_reason().map(str::to_owned),
+        }),
         platform: platform(found),
-        trouble: trouble(
-            state.map(CeState::as_str),
-            status.map(CeStatus::as_str),
-            found.status_reason(),
-        ),
+        max_vcpus: number(resources.and_then(ComputeResource::maxv_cpus)),
+        desired_vcpus: number(resources.and_then(ComputeResource::desiredv_cpus)),
+        instance_types: resources
+            .map(|resources| resources.instance_types().to_vec())
+            .unwrap_or_default(),
+        bid_percentage: number(resources.and_then(ComputeResource::bid_percentage)),
+        allocation_strategy: resources
+            .and_then(|resources| resources.allocation_strategy())
+            .map(|strategy| CrAllocationStrategy::as_str(strategy).to_owned()),
     }
-}
-
-fn trouble(state: Option<&str>, status: Option<&str>, reason: Option<&str>) -> Option<String> {
-    let words: Vec<_> = [state, status].into_iter().flatten().collect();
-    if words.is_empty() {
-        return None;
-    }
-    let reason = reason
-        .map(|reason| format!(": {reason}"))
-        .unwrap_or_default();
-    Some(format!("it is {}{reason}", words.join(" and ")))
 }

@@ -15,11 +15,12 @@ mod register_job_definition;
 mod retry;
 mod submit_job;
 mod terminate_job;
+mod waiting;
 
 pub use client::Client;
 pub use describe_jobs::Described;
 pub use error::{BatchError, BatchErrorKind};
-pub use inspect_queue::{EnvironmentState, QueueState};
+pub use inspect_queue::QueueState;
 pub use job_queue::{JobQueue, QueueError, QueueLookup};
 pub use list_jobs::JobSummary;
 pub use submit_job::SubmitError;

@@ -15,6 +15,7 @@ mod recover;
 mod request;
 mod submit;
 mod tail;
+mod waits;
 mod watch;
 
 use std::{
@@ -53,6 +54,7 @@ pub(crate) use self::{
     fence::Fenced,
     lease::{LEASE, grace_of_environment},
     recover::{Found, Recovered, recover},
+    waits::WhyAfter,
 };
 use self::{
     chain::{Chain, Links},
@@ -125,6 +127,8 @@ pub(crate) struct Place {
     pub(crate) queues: QueueLookup,
     /// From how many attempts on an array is made.
     pub(crate) array_min: ArrayMin,
+    /// After how long a wait is explained.
+    pub(crate) why_after: WhyAfter,
 }
 
 /// Services that may not answer for a while.
@@ -343,6 +347,13 @@ impl Batch {
             at: Cell::default(),
         });
         let (chain, lease) = chain_and_lease(&start, &plan, &store, &troubles, &cancellation);
+        tokio::task::spawn_local(waits::tell(
+            place.why_after,
+            client.clone(),
+            watcher.clone(),
+            troubles.clone(),
+            cancelled.clone(),
+        ));
         let shared = Rc::new(Shared {
             metadata_root: plan.metadata_root.as_ref().map(PathBuf::from),
             plan,

@@ -8,6 +8,7 @@ mod arrays;
 
 use std::{
     cell::{Cell, RefCell},
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     rc::Rc,
     sync::Arc,
@@ -75,6 +76,15 @@ pub(super) struct OutcomePlace {
     pub(super) index: u32,
 }
 
+/// How jobs that wait come in line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum InLine {
+    /// Batch has shown it as RUNNABLE: in the order of submission.
+    Shown(OutcomePlace),
+    /// Batch was not asked for it, or does not show it: the last one, which is the likeliest to wait, first.
+    NotShown(Reverse<OutcomePlace>),
+}
+
 #[derive(Debug)]
 struct Entry {
     place: OutcomePlace,
@@ -106,6 +116,22 @@ impl Watcher {
         let registry = self.registry.borrow();
         let mut watched = registry.iter().filter(|(_, entry)| !entry.seen.is_closed());
         watched.any(|(id, _)| id.parent().as_ref() == Some(array))
+    }
+
+    /// The jobs that are not known to have begun.
+    pub(super) fn waiting(&self) -> HashMap<JobId, InLine> {
+        let registry = self.registry.borrow();
+        let open = registry.iter().filter(|(_, entry)| !entry.seen.is_closed());
+        let waiting = open.filter_map(|(id, entry)| {
+            let seen = entry.seen.borrow();
+            let in_line = match seen.detail.as_ref().map(|detail| &detail.status) {
+                Some(JobStatus::Runnable) => InLine::Shown(entry.place),
+                None if !seen.outcome => InLine::NotShown(Reverse(entry.place)),
+                _ => return None,
+            };
+            Some((id.clone(), in_line))
+        });
+        waiting.collect()
     }
 
     /// Begins to watch a job. It is forgotten when the receiver is dropped.

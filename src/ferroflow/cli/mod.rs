@@ -18,6 +18,7 @@ mod say;
 mod status;
 mod verbose;
 mod version;
+mod why;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -59,6 +60,7 @@ Examples:
   ferroflow -v flow.py run                  the same, and what it is run with
   ferroflow -m package.flow run             a flow that Python finds as a module
   ferroflow status                          how the latest runs stand
+  ferroflow why MyFlow/1795629404190365     why its jobs are not running
 
 Exit codes: those of Metaflow for a flow. Else 0; 1 for a failure; 2 for a wrong command line.
 
@@ -69,6 +71,7 @@ Variables:
   FERROFLOW_PROGRESS=off     no lines about steps below the log on a terminal
   FERROFLOW_DEV              auto, always or never: when the embedded stack starts by itself
   FERROFLOW_LEASE            how long jobs go on without their launcher: 24h, or off
+  FERROFLOW_WHY_AFTER        seconds in RUNNABLE after which a run says why jobs wait, or off
   FERROFLOW_LOG              what the engine tells of itself, e.g. info
   NO_COLOR                   no colours";
 
@@ -78,6 +81,7 @@ enum Verb {
     Attach(attach::Args),
     Kill(kill::Args),
     Jobs(jobs::Args),
+    Why(why::Args),
     Dev(dev::Args),
     /// Shows the values that decide about runs, where they come from, and what is wrong with them.
     Doctor(doctor::Args),
@@ -125,6 +129,7 @@ fn run_verb(verb: Verb) -> Result<ExitCode> {
         Verb::Attach(args) => attach::run(&args),
         Verb::Kill(args) => kill::run(&args),
         Verb::Jobs(args) => jobs::run(&args),
+        Verb::Why(args) => why::run(&args),
         Verb::Dev(args) => dev::run(args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Engine(args) => engine::run(&args),

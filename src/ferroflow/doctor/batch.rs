@@ -67,8 +67,8 @@ pub(super) fn examine(
 }
 
 fn of_queue(config: &MetaflowConfig, queue: &QueueState) -> Vec<Finding> {
-    let thing = format!("job queue `{}`", queue.name);
-    let mut findings = vec![match &queue.trouble {
+    let thing = format!("job queue `{}`", queue.queue.name);
+    let mut findings = vec![match queue.queue.standing.trouble() {
         Some(trouble) => Finding::problem(
             &thing,
             trouble,
@@ -80,7 +80,7 @@ fn of_queue(config: &MetaflowConfig, queue: &QueueState) -> Vec<Finding> {
         ),
         None => Finding::ok(&thing, "ENABLED and VALID"),
     }];
-    let none_works = queue.environments.iter().all(|one| one.trouble.is_some());
+    let none_works = queue.environments.iter().all(|one| one.trouble().is_some());
     if queue.environments.is_empty() {
         let fix = "aws batch update-job-queue --compute-environment-order";
         findings.push(Finding::problem(
@@ -92,7 +92,7 @@ fn of_queue(config: &MetaflowConfig, queue: &QueueState) -> Vec<Finding> {
     for environment in &queue.environments {
         let thing = format!("compute environment `{}`", environment.name);
         let fix = "mend what AWS says, then enable it (aws batch update-compute-environment)";
-        findings.push(match &environment.trouble {
+        findings.push(match environment.trouble() {
             None => Finding::ok(
                 thing,
                 format!("{}, ENABLED and VALID", kind(environment.platform)),

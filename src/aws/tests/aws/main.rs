@@ -13,3 +13,4 @@ mod moto;
 mod s3_faults;
 mod server;
 mod submit_job;
+mod waiting;

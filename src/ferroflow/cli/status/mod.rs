@@ -1,7 +1,7 @@
 //! `ferroflow status`: how runs stand, from the records that their launchers keep in the datastore.
 
 pub(super) mod place;
-mod runs;
+pub(super) mod runs;
 mod show;
 
 use std::process::ExitCode;

@@ -98,22 +98,30 @@ impl Choice {
     }
 
     fn s3(&self, config: &MetaflowConfig) -> Result<Place> {
-        let given = self.datastore_root.clone();
-        let Some(root) = given.or_else(|| config.text("DATASTORE_SYSROOT_S3")) else {
-            bail!(
-                "METAFLOW_DATASTORE_SYSROOT_S3 does not say where the datastore is\nhint: set it, or name the root by --datastore-root s3://bucket/prefix"
-            );
-        };
-        let bundle = config
-            .text("S3_VERIFY_CERTIFICATE")
-            .filter(|path| Path::new(path).exists());
-        let s3 = S3Settings {
-            endpoint: config.text("S3_ENDPOINT_URL"),
-            ca_bundle: bundle,
-            ..S3Settings::default()
-        };
+        let (root, s3) = s3(self.datastore_root.clone(), config)?;
         Ok(Place::S3 { root, s3 })
     }
+}
+
+/// The root of the datastore on S3, which is given or configured, and how S3 is reached.
+pub(in crate::cli) fn s3(
+    given: Option<String>,
+    config: &MetaflowConfig,
+) -> Result<(String, S3Settings)> {
+    let Some(root) = given.or_else(|| config.text("DATASTORE_SYSROOT_S3")) else {
+        bail!(
+            "METAFLOW_DATASTORE_SYSROOT_S3 does not say where the datastore is\nhint: set it, or name the root by --datastore-root s3://bucket/prefix"
+        );
+    };
+    let bundle = config
+        .text("S3_VERIFY_CERTIFICATE")
+        .filter(|path| Path::new(path).exists());
+    let s3 = S3Settings {
+        endpoint: config.text("S3_ENDPOINT_URL"),
+        ca_bundle: bundle,
+        ..S3Settings::default()
+    };
+    Ok((root, s3))
 }
 
 /// Opens a datastore on S3.
