@@ -106,6 +106,7 @@ mod tests {
             files: [].into(),
             install: false,
             time_limit: 0,
+            registers_usage: false,
         }
     }
 

@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     apart::{self, Side},
-    batch::{ArrayMin, Batch, Place},
+    batch::{self, ArrayMin, Batch, OomRetries, Place},
     bootstraps,
     drive::{Driver, RunStart},
     trouble::Patience,
@@ -163,6 +163,7 @@ async fn connect(
         return Ok((store, None));
     }
     let array_min = ArrayMin::of_environment()?;
+    let oom_retries = OomRetries::of_environment()?;
     let place = Place {
         entry: bootstraps::provide(&store).await?,
         region: aws.region().unwrap_or(&store.address().region).to_owned(),
@@ -172,6 +173,8 @@ async fn connect(
             QueueLookup::Describe
         },
         array_min,
+        oom_retries,
+        registers_usage: batch::wants_usage(),
     };
     Ok((store, Some((Client::new(&aws)?, place))))
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Attempt, TaskKey, TaskPath, Timestamp,
     array_spec::{self, ArrayKey, ArraySpecs, ArrayTable},
+    batch::Resources,
     spec::{SPEC_VERSION, TaskSpec},
 };
 
@@ -40,6 +41,9 @@ pub struct Submission {
     /// Whether it is an array job, of which each member is a child.
     #[serde(default)]
     pub is_array: bool,
+    /// What each member asks for. Records of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// The attempts that it runs.
     pub members: Vec<Member>,
 }
@@ -88,6 +92,8 @@ pub struct Planned {
     pub queue: String,
     /// Its definition.
     pub definition: String,
+    /// What each of its members asks for.
+    pub resources: Resources,
     /// What it runs: one attempt, or those of an array, by index.
     pub members: Vec<PlannedMember>,
     /// Of an array: what its specs are checked by.
@@ -123,6 +129,7 @@ pub fn encode(
             queue: planned.queue.clone(),
             definition: planned.definition.clone(),
             is_array: planned.key.is_some(),
+            resources: Some(planned.resources.clone()),
             members: members.map(|(one, index)| member(one, index)).collect(),
         });
         places.push(place);
@@ -204,6 +211,11 @@ mod tests {
             job_name: format!("job-{task}"),
             queue: text("queue"),
             definition: text("definition:1"),
+            resources: Resources {
+                vcpu: text("1"),
+                memory: text("4096"),
+                gpu: None,
+            },
             key: None,
             members: vec![member(task)],
         }
@@ -240,6 +252,7 @@ mod tests {
                 files: BTreeMap::new(),
                 install: true,
                 time_limit: 60,
+                registers_usage: false,
             },
         }
     }

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod proxies;
 pub mod run_record;
 pub mod spec;
+pub mod task_metadata;
 pub mod transition;
 
 pub use graph::{Graph, Node, NodeKind};

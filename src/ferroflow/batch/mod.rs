@@ -7,9 +7,11 @@
 mod arrays;
 mod end;
 mod follow;
+mod oom;
 mod request;
 mod submit;
 mod tail;
+mod usage;
 mod watch;
 
 use std::{
@@ -30,6 +32,7 @@ use datastore::KnownValues;
 use model::{
     Attempt, Plan, TaskKey, TaskPath,
     batch::{Entry, JobId, Warning, overrides},
+    failure::Class,
     layout::Stream,
 };
 use scheduler::Outcome;
@@ -38,8 +41,12 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::arrays::ArrayMin;
-use self::{submit::Submitter, watch::Watcher};
+pub(crate) use self::{arrays::ArrayMin, oom::OomRetries, usage::is_wanted as wants_usage};
+use self::{
+    oom::Raises,
+    submit::{Pending, Submitter},
+    watch::Watcher,
+};
 use crate::trouble::Trouble;
 
 /// How long a run that was cancelled waits for its jobs, and for services that do not answer.
@@ -86,6 +93,8 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
+    /// The sort of failure, if Batch or the container tell of one.
+    pub(crate) class: Option<Class>,
     /// What went wrong, with its evidence and the fix; empty after a success.
     pub(crate) explanation: String,
 }
@@ -101,6 +110,10 @@ pub(crate) struct Place {
     pub(crate) queues: QueueLookup,
     /// From how many attempts on an array is made.
     pub(crate) array_min: ArrayMin,
+    /// What follows attempts that ran out of memory.
+    pub(crate) oom_retries: OomRetries,
+    /// Whether what tasks used goes into their metadata.
+    pub(crate) registers_usage: bool,
 }
 
 /// Services that may not answer for a while.
@@ -122,6 +135,8 @@ struct Shared {
     region: String,
     queues: QueueLookup,
     array_min: ArrayMin,
+    raises: Raises,
+    registers_usage: bool,
     /// Arrays that are being terminated.
     ending: RefCell<HashSet<JobId>>,
     warned: RefCell<BTreeSet<String>>,
@@ -194,6 +209,16 @@ impl Shared {
         self.say_once(launch, text);
     }
 
+    /// Says from how much to how much memory an attempt goes.
+    fn tell_of_more_memory(&self, pending: &Pending) {
+        let launch = &pending.launch;
+        if let Some(raise) = self.raises.of(launch.task)
+            && pending.number == 0
+        {
+            self.tell(launch.task, launch.attempt, What::Said(raise.to_string()));
+        }
+    }
+
     /// As AWS has it, a job waits until somebody enables what could run it.
     fn tell_that_jobs_will_wait(&self, launch: &Launch, queue: &JobQueue) {
         if let Some(idle) = &queue.idle {
@@ -256,6 +281,8 @@ impl Batch {
             region: place.region,
             queues: place.queues,
             array_min: place.array_min,
+            raises: Raises::new(place.oom_retries),
+            registers_usage: place.registers_usage,
             ending: RefCell::default(),
             warned: RefCell::default(),
             troubles,

@@ -93,6 +93,7 @@ impl Fixture {
             files: BTreeMap::new(),
             install: false,
             time_limit: 600,
+            registers_usage: false,
         };
         let mut fixture = Self {
             server,
