@@ -3,6 +3,7 @@
 //! everything else is a verb of Ferroflow's own. What stands before a flow is Ferroflow's, what
 //! follows it Metaflow's.
 
+mod columns;
 mod completions;
 mod dev;
 mod doctor;
@@ -11,6 +12,7 @@ mod flow;
 #[cfg(test)]
 mod help;
 mod package;
+mod report;
 mod say;
 mod status;
 mod verbose;
@@ -27,7 +29,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ContextKin
 use model::exit_code;
 use tracing_subscriber::EnvFilter;
 
-use crate::{advice, report};
+use crate::{advice, report::Stderr};
 
 /// Runs unmodified Metaflow flows, locally and on AWS Batch.
 ///
@@ -64,6 +66,8 @@ Variables:
   FERROFLOW_PYTHON           the interpreter for flows
   FERROFLOW_FORK=off         tasks on this machine get fresh interpreters
   FERROFLOW_PROGRESS=off     no lines about steps below the log on a terminal
+  FERROFLOW_OOM_RETRIES=N    a task that ran out of memory goes out again with more, N times
+  FERROFLOW_USAGE=off        what tasks used is not put into their metadata
   FERROFLOW_DEV              auto, always or never: when the embedded stack starts by itself
   FERROFLOW_LOG              what the engine tells of itself, e.g. info
   NO_COLOR                   no colours";
@@ -71,6 +75,7 @@ Variables:
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::Args),
+    Report(report::Args),
     Dev(dev::Args),
     /// Shows the values that decide about runs, where they come from, and what is wrong with them.
     Doctor(doctor::Args),
@@ -115,6 +120,7 @@ fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
 fn run_verb(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Status(args) => status::run(&args),
+        Verb::Report(args) => report::run(&args),
         Verb::Dev(args) => dev::run(args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Engine(args) => engine::run(&args),
@@ -163,7 +169,7 @@ fn start_tracing(is_verbose: bool) -> Result<()> {
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| report::Stderr)
+        .with_writer(|| Stderr)
         .with_ansi(std::io::stderr().is_terminal() && !has_no_color())
         .init();
     Ok(())

@@ -1,8 +1,8 @@
 //! `ferroflow status`: how runs stand, from the records that their launchers keep in the datastore.
 
 mod alive;
-mod place;
-mod runs;
+pub(super) mod place;
+pub(super) mod runs;
 mod show;
 
 use std::process::ExitCode;

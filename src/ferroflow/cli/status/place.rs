@@ -17,7 +17,7 @@ use crate::metaflow_config::{FOLDER, MetaflowConfig, folder_above};
 const S3_ATTEMPTS: u32 = 3;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Choice {
+pub(in crate::cli) struct Choice {
     /// Which datastore [default: $METAFLOW_DEFAULT_DATASTORE, else local]
     #[arg(long, value_enum, value_name = "TYPE")]
     datastore: Option<Kind>,
@@ -36,7 +36,7 @@ enum Kind {
 
 /// A datastore.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(in crate::cli) enum Place {
     Local(LocalStore),
     S3 { root: String, s3: S3Settings },
 }
@@ -51,7 +51,7 @@ impl fmt::Display for Place {
 }
 
 impl Choice {
-    pub(super) fn find(&self) -> Result<Place> {
+    pub(in crate::cli) fn find(&self) -> Result<Place> {
         let config = MetaflowConfig::load()?;
         match self.kind(&config)? {
             Kind::Local => self.local(&config),
@@ -117,7 +117,7 @@ impl Choice {
 }
 
 /// Opens a datastore on S3.
-pub(super) async fn open(root: &str, s3: &S3Settings) -> Result<S3Store> {
+pub(in crate::cli) async fn open(root: &str, s3: &S3Settings) -> Result<S3Store> {
     let settings = Settings {
         s3: s3.clone(),
         patience: Patience {

@@ -13,13 +13,13 @@ use super::MOST;
 
 /// What somebody wants to know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Pathspec {
+pub(in crate::cli) enum Pathspec {
     Flow(FlowName),
     Run(FlowName, RunId),
 }
 
 impl Pathspec {
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(in crate::cli) fn parse(text: &str) -> Result<Self> {
         let parts: Vec<_> = text.split('/').collect();
         Ok(match parts[..] {
             [flow] => Self::Flow(FlowName::new(flow)?),
@@ -40,11 +40,11 @@ impl fmt::Display for Pathspec {
 
 /// The records in a datastore.
 #[derive(Debug)]
-pub(super) struct Runs<'a, S>(pub(super) &'a S);
+pub(in crate::cli) struct Runs<'a, S>(pub(in crate::cli) &'a S);
 
 impl<S: ObjectStore> Runs<'_, S> {
     /// The wanted records, the latest run first; without a wish the latest of each flow.
-    pub(super) async fn find(&self, wanted: Option<&Pathspec>) -> Result<Vec<RunRecord>> {
+    pub(in crate::cli) async fn find(&self, wanted: Option<&Pathspec>) -> Result<Vec<RunRecord>> {
         let mut found = match wanted {
             Some(Pathspec::Run(flow, run)) => self.record(flow, run).await?.into_iter().collect(),
             Some(Pathspec::Flow(flow)) => self.latest(flow, MOST).await?,

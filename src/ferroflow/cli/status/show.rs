@@ -11,7 +11,7 @@ use model::{
 use serde_json::{Value, json};
 
 use super::alive::{Launched, look};
-use crate::report::in_words;
+use crate::{cli::columns::columns, report::in_words};
 
 /// One line for each run.
 pub(super) fn table(records: &[RunRecord]) -> String {
@@ -187,23 +187,4 @@ fn time(at: Timestamp) -> String {
 
 fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
-}
-
-/// Rows with their cells below each other; the last one of a row is as long as it is.
-fn columns<const N: usize>(rows: &[[String; N]], indent: &str) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(widths);
-        let padded: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        let _ = writeln!(text, "{indent}{}", padded.join("  ").trim_end());
-    }
-    text
 }
