@@ -53,6 +53,10 @@ const COMMANDS: &[(&str, &[(&str, By)])] = &[
                 other("tests/dev.rs", "Launcher::Upstream"),
             ),
             ("ferroflow status -v", By::Us),
+            (
+                "ferroflow report FLOW/RUN",
+                other("tests/usage.rs", "\"report\""),
+            ),
             ("ferroflow dev up", By::Us),
             (r#"eval "$(ferroflow dev env)""#, By::Us),
             ("ferroflow dev status", By::Us),
@@ -111,6 +115,13 @@ const COMMANDS: &[(&str, &[(&str, By)])] = &[
         &[(
             "python3 packaging/build_wheels.py dist",
             other(".ci/run", "packaging/build_wheels.py"),
+        )],
+    ),
+    (
+        "docs/report.md",
+        &[(
+            "ferroflow report MyFlow/1795629404190365",
+            other("tests/usage.rs", "\"report\""),
         )],
     ),
 ];

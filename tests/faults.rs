@@ -227,6 +227,31 @@ fn the_reply_to_a_claim_is_lost() {
     run.ran_each_task_once(&[("0.0", "claimed")]);
 }
 
+/// A lost host is no failure: neither without `@retry` nor to `@catch`. A bug is one, and runs once.
+#[test]
+fn a_reclaimed_task_goes_on_and_a_bug_does_not() {
+    let rule = json!({"operation": "StartJob", "subject": "-start-", "fault": {"lose_host": 1.0}});
+    let (story, finished) = Story::ending(&[], "reclaimed.py", &[], &[rule]);
+    let finished = finished.exited(1);
+    let finished = finished.says("The host of the task was lost (Host EC2 (instance i-");
+    let finished = finished.says("ValueError: a bug of the user's");
+    finished.says("The task failed with exit code 1: its log says why.");
+    let mut submitted = story.history("job.submitted");
+    submitted.sort_by_key(|job| job["jobName"].to_string());
+    let of = |step: &str| {
+        let is_of = |job: &&Value| job["jobName"].as_str().is_some_and(|n| n.contains(step));
+        submitted.iter().filter(is_of).count()
+    };
+    assert_eq!((of("-start-"), of("-end-")), (2, 1), "{submitted:#?}");
+    let begun = story.begun(0);
+    assert!(
+        begun.lines().last().is_some_and(|last| last <= "1"),
+        "{begun:?}"
+    );
+    assert_eq!(story.begun(1), "0\n");
+    story.kept_its_promises(&Expectations::default());
+}
+
 /// The checker finds what there is to be found, also in what a stack writes.
 #[test]
 fn a_store_without_conditions_is_found_out() {

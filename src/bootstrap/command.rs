@@ -107,6 +107,7 @@ mod tests {
             install: false,
             time_limit: 0,
             lease: None,
+            registers_usage: false,
         }
     }
 

@@ -62,7 +62,9 @@ pub(crate) fn outcome(
         oom_kills: used.oom_kills,
         usage: Usage {
             peak_memory: used.peak_memory,
+            memory_limit: used.memory_limit,
             cpu_seconds: used.cpu_seconds,
+            gpu: used.gpu,
             claimed_at: times.claim,
             started_at: times.start,
             ended_at: times.end,

@@ -28,6 +28,7 @@ use crate::{
     interrupts::Interrupts,
     log::Log,
     lookout::Lookout,
+    metadata,
     outcome::{Times, outcome},
     package::Package,
     process::{Ending, Supervisor},
@@ -81,6 +82,7 @@ struct Job<'a> {
     /// The container's environment with the spec's variables over it.
     environment: Environment,
     spec: TaskSpec,
+    http: Arc<Http>,
     store: Store,
     claimed: Claimed,
     claimed_at: SystemTime,
@@ -152,6 +154,7 @@ impl<'a> Job<'a> {
             container,
             environment,
             lookout: Lookout::new(&store, &spec, patience, interrupts, &container.console),
+            http,
             store,
             claimed,
             claimed_at: SystemTime::now(),
@@ -167,7 +170,7 @@ impl<'a> Job<'a> {
     }
 
     fn run(mut self) -> i32 {
-        let meter = Meter::read();
+        let meter = Meter::start(&self.environment, &self.container.settings);
         let (result, logs) = match self.desk() {
             Ok(desk) => {
                 let result = self.attempt_if_wanted(&desk);
@@ -360,6 +363,12 @@ impl<'a> Job<'a> {
             meter,
             logs,
         );
+        let now = clock::milliseconds(SystemTime::now());
+        let (http, spec) = (&self.http, &self.spec);
+        if let Err(why) = metadata::register(http, &self.environment, spec, &outcome, now) {
+            let text = format!("what the task used is not in its metadata: {why}");
+            self.container.console.say(&text);
+        }
         let written = serde_json::to_vec(&outcome)
             .map_err(|error| error.to_string())
             .and_then(|body| {

@@ -24,6 +24,8 @@ pub struct Settings {
     pub instance_metadata: String,
     /// Where a task's folder is made when neither the working directory nor `TMPDIR` will do.
     pub last_resort: PathBuf,
+    /// Between two questions about the GPUs' memory. Each costs a process.
+    pub gpu_interval: Duration,
     /// Whether children that are not ours are reaped: the duty of a process with id 1.
     pub reap_orphans: bool,
 }
@@ -40,6 +42,7 @@ impl Default for Settings {
             container_credentials: "http://169.254.170.2".into(),
             instance_metadata: "http://169.254.169.254".into(),
             last_resort: PathBuf::from("/tmp"),
+            gpu_interval: Duration::from_secs(5),
             reap_orphans: false,
         }
     }

@@ -2,48 +2,73 @@
 
 use std::time::Duration;
 
+use model::spec::GpuUsage;
 use nix::sys::{
     resource::{Usage as Resources, UsageWho, getrusage},
     time::TimeValLike,
 };
 
-use crate::platform::{self, Memory};
+use crate::{
+    environment::Environment,
+    gpu::GpuWatch,
+    platform::{Cgroup, Counters},
+    settings::Settings,
+};
 
-/// The state of the counters at some moment.
-#[derive(Debug, Clone, Copy)]
+/// Counts from the moment when it was made.
+#[derive(Debug)]
 pub(crate) struct Meter {
-    memory: Memory,
-    cpu: Duration,
+    cgroup: Cgroup,
+    /// The counters at the beginning.
+    before: Counters,
+    /// The children's CPU time then.
+    children: Duration,
+    gpu: Option<GpuWatch>,
 }
 
-/// What was used since a [`Meter`] was read.
+/// What was used since a [`Meter`] was made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Used {
     /// Processes killed for want of memory.
     pub(crate) oom_kills: u64,
-    /// Highest memory use in bytes, since the container began; 0 if not known.
+    /// Highest memory use in bytes since the container began; 0 if not known.
     pub(crate) peak_memory: u64,
-    /// CPU seconds of children that have ended.
+    /// The container's memory limit in bytes; 0 if not known.
+    pub(crate) memory_limit: u64,
+    /// CPU seconds of the container, or of children that have ended.
     pub(crate) cpu_seconds: f64,
+    /// What was seen of GPUs.
+    pub(crate) gpu: Option<GpuUsage>,
 }
 
 impl Meter {
-    /// Reads the counters.
-    pub(crate) fn read() -> Self {
+    /// Begins to count. Must be made before the step has started anything.
+    pub(crate) fn start(environment: &Environment, settings: &Settings) -> Self {
+        let cgroup = Cgroup::of_process();
         Self {
-            memory: platform::memory(),
-            cpu: children().map_or(Duration::ZERO, |usage| cpu(&usage)),
+            before: cgroup.counters(),
+            cgroup,
+            children: children().map_or(Duration::ZERO, |usage| cpu(&usage)),
+            gpu: GpuWatch::start(environment, settings.gpu_interval),
         }
     }
 
     /// What was used since.
     pub(crate) fn used(&self) -> Used {
-        let now = Self::read();
-        let largest_child = children().map_or(0, |usage| resident(usage.max_rss()));
+        let (before, now) = (&self.before, self.cgroup.counters());
+        let usage = children();
+        let largest_child = usage.map_or(0, |usage| resident(usage.max_rss()));
+        let of_children = usage.map_or(Duration::ZERO, |usage| cpu(&usage));
+        let spent = match (before.cpu, now.cpu) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
+            _ => of_children.saturating_sub(self.children),
+        };
         Used {
-            oom_kills: now.memory.oom_kills.saturating_sub(self.memory.oom_kills),
-            peak_memory: now.memory.peak.unwrap_or(largest_child),
-            cpu_seconds: now.cpu.saturating_sub(self.cpu).as_secs_f64(),
+            oom_kills: now.oom_kills.saturating_sub(before.oom_kills),
+            peak_memory: now.peak_memory.unwrap_or(largest_child),
+            memory_limit: now.memory_limit.unwrap_or(0),
+            cpu_seconds: spent.as_secs_f64(),
+            gpu: self.gpu.as_ref().and_then(GpuWatch::seen),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod archive;
 mod install;
+mod register;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ use std::{
 };
 
 use model::layout;
+
+pub use self::register::register;
 
 use crate::{
     AttemptRef, ObjectStore, StoreError,
@@ -102,11 +105,20 @@ pub async fn merge<S: ObjectStore>(
     let tarball = cas::load(store, at.flow, blob, MAX_BLOB).await?;
     let files = archive::files(blob, &tarball, at.flow, at.task)?;
     let root = local_root.to_owned();
-    let merged = tokio::task::spawn_blocking(move || {
+    blocking(local_root, move || {
         files.iter().try_for_each(|file| install::file(&root, file))
-    });
-    match merged.await {
-        Ok(merged) => merged.map(|()| true),
+    })
+    .await
+    .map(|()| true)
+}
+
+/// Writes files below `local_root` on a thread of its own.
+async fn blocking(
+    local_root: &Path,
+    write: impl FnOnce() -> Result<(), LocalMetadataError> + Send + 'static,
+) -> Result<(), LocalMetadataError> {
+    match tokio::task::spawn_blocking(write).await {
+        Ok(written) => written,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(cancelled) => Err(LocalMetadataError::Write {

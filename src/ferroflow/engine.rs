@@ -37,7 +37,7 @@ use uuid::Uuid;
 
 use crate::{
     apart::{self, Side},
-    batch::{self, ArrayMin, Batch, Place, Turns, WhyAfter},
+    batch::{self, ArrayMin, Batch, OomRetries, Place, Turns, WhyAfter},
     bootstraps,
     drive::{Driver, RunStart},
     trouble::Patience,
@@ -164,6 +164,8 @@ async fn connect(
         },
         array_min,
         why_after: WhyAfter::of_environment()?,
+        oom_retries: OomRetries::of_environment()?,
+        registers_usage: batch::wants_usage(),
     };
     let holder = Uuid::new_v4().to_string();
     let recovered = match &plan.taken_from {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Attempt, TaskKey, TaskPath, Timestamp,
     array_spec::{self, ArrayKey, ArraySpecs, ArrayTable},
+    batch::Resources,
     spec::{SPEC_VERSION, TaskSpec},
 };
 
@@ -75,6 +76,9 @@ pub struct Submission {
     /// Whether it is an array job, of which each member is a child.
     #[serde(default)]
     pub is_array: bool,
+    /// What each member asks for. Records of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// The attempts that it runs.
     pub members: Vec<Member>,
 }
@@ -123,6 +127,8 @@ pub struct Planned {
     pub queue: String,
     /// Its definition.
     pub definition: String,
+    /// What each of its members asks for.
+    pub resources: Resources,
     /// What it runs: one attempt, or those of an array, by index.
     pub members: Vec<PlannedMember>,
     /// Of an array: what its specs are checked by.
@@ -170,6 +176,7 @@ pub fn encode(
             queue: planned.queue.clone(),
             definition: planned.definition.clone(),
             is_array: planned.key.is_some(),
+            resources: Some(planned.resources.clone()),
             members: members.map(|(one, index)| member(one, index)).collect(),
         });
         places.push(place);
@@ -255,6 +262,11 @@ mod tests {
             job_name: format!("job-{task}"),
             queue: text("queue"),
             definition: text("definition:1"),
+            resources: Resources {
+                vcpu: text("1"),
+                memory: text("4096"),
+                gpu: None,
+            },
             key: None,
             members: vec![member(task)],
         }
@@ -301,6 +313,7 @@ mod tests {
                 install: true,
                 time_limit: 60,
                 lease: None,
+                registers_usage: false,
             },
         }
     }

@@ -1,7 +1,7 @@
 //! Keys of Metaflow's datastore, relative to its root (metaflow/datastore/task_datastore.py,
 //! content_addressed_store.py). The only file that builds them.
 
-use crate::{Attempt, FlowName, RunId, TaskPath};
+use crate::{Attempt, FlowName, RunId, TaskPath, Timestamp};
 
 /// Which process minted the timestamps of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +176,17 @@ pub fn bootstrap(sha256_hex: &str) -> String {
 /// (metaflow/metadata_provider/util.py).
 pub fn local_metadata(flow: &FlowName, task: &TaskPath, attempt: Attempt) -> String {
     attempt_file(flow, task, attempt, "local_metadata")
+}
+
+/// Folder of a task's metadata with the local provider, below a `.metaflow`
+/// (metaflow/plugins/datastores/local_storage.py, `METADATA_DIR`).
+pub fn task_metadata(flow: &FlowName, task: &TaskPath) -> String {
+    format!("{flow}/{task}/_meta")
+}
+
+/// Name of a record in that folder.
+pub fn metadatum(field: &str, at: Timestamp) -> String {
+    format!("sysmeta_{field}_{}.json", at.0)
 }
 
 #[cfg(test)]

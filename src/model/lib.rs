@@ -22,6 +22,7 @@ pub mod plan;
 pub mod proxies;
 pub mod run_record;
 pub mod spec;
+pub mod task_metadata;
 pub mod transition;
 pub mod waiting;
 

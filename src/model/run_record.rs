@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FlowName, RunId, StepName, Timestamp};
+use crate::{FlowName, RunId, StepName, Timestamp, failure::Class};
 
 /// The version of the record that is written here.
 pub const RUN_RECORD_VERSION: u32 = 1;
@@ -14,6 +14,9 @@ const MAX_REASONS: usize = 16;
 
 /// Where reasons beyond the first [`MAX_REASONS`] are counted.
 const OTHER_REASONS: &str = "other reasons";
+
+/// Characters of a failure's text that are kept.
+const MAX_TEXT: usize = 1_000;
 
 /// One run as its launcher sees it. Written when the run begins, now and then, and at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,9 @@ pub struct RunRecord {
     /// Steps that have begun, in that order. Records of older versions have none.
     #[serde(default)]
     pub steps: Vec<StepRecord>,
+    /// Attempts on AWS Batch that failed, by step and cause. Records of older versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailureRecord>,
 }
 
 /// How a run stands.
@@ -110,6 +116,19 @@ pub struct StepRecord {
     pub failed: u64,
 }
 
+/// Failed attempts of a step that had the same sort of cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// The step.
+    pub step: StepName,
+    /// The class, as [`crate::failure::Class`] is shown.
+    pub class: String,
+    /// How many.
+    pub count: u64,
+    /// Of the last one: what was told about it, in one line.
+    pub text: String,
+}
+
 impl RunRecord {
     /// The record of a run of which nothing has been launched.
     pub fn begun(flow: FlowName, run: RunId, launcher: Launcher, at: Timestamp) -> Self {
@@ -124,7 +143,27 @@ impl RunRecord {
             attempts: AttemptCounts::default(),
             fresh_because: BTreeMap::new(),
             steps: Vec::new(),
+            failures: Vec::new(),
         }
+    }
+
+    /// Counts a failed attempt. There are as many different ones as steps and classes, at most.
+    pub fn count_failure(&mut self, step: &StepName, class: Class, text: &str) {
+        let class = class.to_string();
+        let text: String = text.chars().take(MAX_TEXT).collect();
+        let known = self.failures.iter_mut();
+        let mut same = known.filter(|known| known.step == *step && known.class == class);
+        if let Some(known) = same.next() {
+            known.count += 1;
+            known.text = text;
+            return;
+        }
+        self.failures.push(FailureRecord {
+            step: step.clone(),
+            class,
+            count: 1,
+            text,
+        });
     }
 
     /// Counts an attempt with a fresh interpreter.
@@ -163,6 +202,35 @@ mod tests {
         assert_eq!(record.fresh_because.len(), MAX_REASONS + 1);
         assert_eq!(record.fresh_because["reason 0"], 2);
         assert_eq!(record.fresh_because[OTHER_REASONS], 84);
+    }
+
+    #[test]
+    fn failures_are_counted_by_step_and_class() {
+        let text = r#"{"version": 1, "flow": "F", "run": "1", "state": "done", "began_at": 1, "written_at": 2,
+            "launcher": {"host": "h", "pid": 3, "ferroflow": "f", "metaflow": "m", "python": "p"},
+            "attempts": {"forked": 1, "fresh": 0, "foreign": 0, "batch": 0}, "fresh_because": {}}"#;
+        let mut record: RunRecord = serde_json::from_str(text).unwrap();
+        let (one, other) = (StepName::new("a").unwrap(), StepName::new("b").unwrap());
+        record.count_failure(&one, Class::HostLost, "first");
+        record.count_failure(&other, Class::HostLost, "second");
+        record.count_failure(&one, Class::OutOfMemory, "third");
+        record.count_failure(&one, Class::HostLost, &"x".repeat(2 * MAX_TEXT));
+        let told: Vec<_> = record
+            .failures
+            .iter()
+            .map(|f| (f.step.as_str(), f.class.as_str(), f.count, f.text.len()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a", "host lost", 2, MAX_TEXT),
+                ("b", "host lost", 1, 6),
+                ("a", "out of memory", 1, 5),
+            ]
+        );
+        let again: RunRecord =
+            serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+        assert_eq!(again, record);
     }
 
     #[test]

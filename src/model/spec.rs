@@ -68,6 +68,9 @@ pub struct TaskSpec {
     /// The lease of the run, unless it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseTerms>,
+    /// Whether the container tells the metadata service what the task used.
+    #[serde(default)]
+    pub registers_usage: bool,
 }
 
 /// Address of an S3 datastore.
@@ -198,14 +201,30 @@ pub enum Stopped {
 /// What a task used.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Highest memory use of the container in bytes; 0 where it is not known.
+    /// Highest memory use in bytes: of the container as the kernel counts it, or, where its cgroup is not to be seen, of
+    /// the step's largest process. 0 where neither is known.
     pub peak_memory: u64,
-    /// CPU time of the step and its children in seconds.
+    /// The container's own limit in bytes; 0 where there is none to be seen.
+    #[serde(default)]
+    pub memory_limit: u64,
+    /// CPU seconds, user and system, of the container since the claim, or of the step and its children.
     pub cpu_seconds: f64,
+    /// Of the GPUs that the container sees, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuUsage>,
     /// Milliseconds since the epoch when the claim was made.
     pub claimed_at: i64,
     /// Milliseconds since the epoch when the step was started; 0 if it never was.
     pub started_at: i64,
     /// Milliseconds since the epoch when the step ended; 0 if it never started.
     pub ended_at: i64,
+}
+
+/// What was seen of GPU memory, now and then: `nvidia-smi --query-gpu`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GpuUsage {
+    /// Most memory in use at one time, of all GPUs together, in bytes.
+    pub peak_memory: u64,
+    /// What all GPUs have, in bytes.
+    pub memory: u64,
 }

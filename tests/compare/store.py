@@ -16,6 +16,10 @@ class Store:
         self._blobs = {}
         self._listed = {}
 
+    @property
+    def is_remote(self):
+        return self._storage.TYPE == "s3"
+
     def blob(self, sha):
         if sha not in self._blobs:
             self._blobs[sha] = next(blob for _, blob in self._datastore.ca_store.load_blobs([sha]))

@@ -21,6 +21,18 @@ from normalise import CHATTER, Normaliser, in_one_wording
 from store import Store
 
 
+# What Ferroflow adds to the metadata of tasks on Batch (docs/differences.md).
+OF_FERROFLOW = {
+    "ferroflow-peak-memory-mb",
+    "ferroflow-memory-limit-mb",
+    "ferroflow-cpu-seconds",
+    "ferroflow-wall-seconds",
+    "ferroflow-gpu-memory-mb",
+}
+# What it says for an attempt on Batch whose container was killed, so that the Client finds the attempt's logs.
+OF_THE_LAUNCHER = {"attempt", "ds-type", "ds-root"}
+
+
 class RunView:
     def __init__(self, pathspec, folder=None, origin=None, origin_view=None):
         namespace(None)
@@ -101,12 +113,13 @@ class RunView:
             "index": task.index,
             "runtime": task.runtime_name,
             "origin": self.normalise(str(task.origin_pathspec)),
-            "metadata": self._all_metadata(task),
+            "metadata": self._all_metadata(task, self._killed(files)),
             "data": sorted(a.id for a in task),
             "files_of_no_attempt": files.get("", []),
             "attempts": {a: self._attempt(task, a, files[a]) for a in attempts},
             "code": self._code(task),
-            "cards": cards(task),
+            # Where they are is metadata, too.
+            "cards": None if self._killed({a: files[a] for a in attempts[-1:]}) else cards(task),
             "batch_job": batch_job.view(task),
         }
         if not task.path_components[2].startswith("_"):
@@ -116,6 +129,7 @@ class RunView:
 
     def _attempt(self, task, attempt, files):
         at = Task(task.pathspec, attempt=int(attempt), _namespace_check=False)
+        killed = self._killed({attempt: files})
         small = {}
         for name in ("runtime", "task_begin", "task_end", "DONE.lock"):
             if name in files:
@@ -127,11 +141,11 @@ class RunView:
             "logs": {n: self.store.log_file(*task.path_components[1:], attempt, n) for n in files if n.endswith(".log")},
             "successful": at.successful,
             "finished": at.finished,
-            "metadata": self._all_metadata(at),
+            "metadata": self._all_metadata(at, killed),
             "artifacts": self._artifacts(at),
-            "stdout": self._lines(at, "stdout"),
-            "stderr": self._lines(at, "stderr"),
-            "sizes": [at.stdout_size > 0, at.stderr_size > 0],
+            "stdout": [] if killed else self._lines(at, "stdout"),
+            "stderr": [] if killed else self._lines(at, "stderr"),
+            "sizes": [at.stdout_size > 0, at.stderr_size > 0] if not killed else None,
         }
 
     def _artifacts(self, task):
@@ -147,13 +161,25 @@ class RunView:
             lines = in_one_wording(line for line in lines if not CHATTER.match(line))
         return lines
 
-    def _all_metadata(self, task):
-        """A cloned task registers facts about its process twice, of which the local provider keeps both unless they come
-        within one millisecond."""
-        found = sorted(self._metadata(m) for m in task.metadata)
-        if any(name == "origin-run-id" for name, _, _ in found):
-            return [entry for before, entry in zip([None] + found, found) if entry != before]
-        return found
+    def _killed(self, files):
+        """Attempts on Batch of which no metadata came back."""
+        left = {"DONE.lock", "local_metadata"}
+        return {a for a, names in files.items() if a and self.store.is_remote and not left.intersection(names)}
+
+    def _all_metadata(self, task, killed):
+        """Without what Ferroflow adds (docs/differences.md).
+
+        A cloned task registers facts about its process twice, of which the local provider keeps both unless they come
+        within one millisecond.
+        """
+        records = [m for m in task.metadata if m.name not in OF_FERROFLOW]
+        seen = sorted(self._metadata(m) for m in records if not killed or m.name not in OF_THE_LAUNCHER)
+        if killed:
+            others = {m.value for m in records if m.name == "attempt"} - killed
+            seen.append(["<attempts>", sorted(others)])
+        if any(entry[0] == "origin-run-id" for entry in seen):
+            return [entry for before, entry in zip([None] + seen, seen) if entry != before]
+        return seen
 
     def _metadata(self, metadata):
         name, value = metadata.name, metadata.value

@@ -34,6 +34,8 @@ rows! {
     memory_is_no_number: on_stack;
     cpu_is_negative: on_stack;
     gpu_is_no_number: on_stack;
+    oom_retries_is_no_number: on_stack;
+    oom_max_memory_is_no_number: on_stack;
     no_bootstrap: |g| { on_stack(g); g.folder("empty"); };
     package_with_a_pipe: |g| {
         on_stack(g);

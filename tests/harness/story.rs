@@ -6,7 +6,7 @@ use checker::{Expectations, Finding, History, Promise, check};
 use serde_json::{Value, json};
 
 use super::{
-    lab::{Lab, Launcher},
+    lab::{Finished, Lab, Launcher},
     stack::Stack,
     wait_for,
 };
@@ -31,6 +31,18 @@ impl Story {
         more: &[&str],
         rules: &[Value],
     ) -> Self {
+        let (story, finished) = Self::ending(variables, flow, more, rules);
+        finished.exited(0).says("Done!");
+        story
+    }
+
+    /// The same for a run that may end in any way.
+    pub(crate) fn ending(
+        variables: &[(&str, &str)],
+        flow: &str,
+        more: &[&str],
+        rules: &[Value],
+    ) -> (Self, Finished) {
         let lab = Lab::new(flow);
         let file = lab.path().join("faults.json");
         fs::write(&file, json!(rules).to_string()).expect("the rules are written");
@@ -45,9 +57,9 @@ impl Story {
             .envs(stack.environment())
             .env("AWS_SDK_UA_APP_ID", "launcher")
             .envs(variables.iter().copied());
-        lab.start(command).wait().exited(0).says("Done!");
+        let finished = lab.start(command).wait();
         let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
-        Self { lab, stack, run }
+        (Self { lab, stack, run }, finished)
     }
 
     /// The attempts in which a task's code has begun, by its index.

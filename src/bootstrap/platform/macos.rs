@@ -7,7 +7,7 @@ use std::{
 
 use nix::unistd::Pid;
 
-use super::Memory;
+use super::Counters;
 
 /// There is no subreaper here.
 pub(crate) fn adopt_orphans() {}
@@ -23,7 +23,19 @@ pub(crate) fn wait(child: &mut Child, end_group: impl FnOnce()) -> io::Result<Ex
 /// Orphans go to launchd.
 pub(crate) fn reap_orphans(_ours: Pid) {}
 
-/// Not known here.
-pub(crate) fn memory() -> Memory {
-    Memory::default()
+/// There are none here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cgroup;
+
+impl Cgroup {
+    /// Nothing.
+    pub(crate) fn of_process() -> Self {
+        Self
+    }
+
+    /// Not known here.
+    #[expect(clippy::unused_self, reason = "as on Linux")]
+    pub(crate) fn counters(&self) -> Counters {
+        Counters::default()
+    }
 }

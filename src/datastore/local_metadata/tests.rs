@@ -7,7 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use model::{Attempt, FlowName, TaskPath};
+use model::{
+    Attempt, FlowName, TaskPath, Timestamp,
+    spec::{Ended, SPEC_VERSION, TaskOutcome, Usage},
+    task_metadata::{self, Owner},
+};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
@@ -250,4 +254,46 @@ async fn broken_archives_are_errors() {
         fixture.merge(0).await,
         Err(LocalMetadataError::Blob(CasError::Absent(_)))
     ));
+}
+
+#[tokio::test]
+async fn what_a_task_used_is_added() {
+    let fixture = Fixture::upstream();
+    fixture.merge(0).await.unwrap();
+    let before = fixture.files();
+    let outcome = TaskOutcome {
+        version: SPEC_VERSION,
+        attempt: Attempt(0),
+        launch: 0,
+        nonce: String::new(),
+        job: String::new(),
+        ended: Ended::Exited {
+            code: 0,
+            stopped: None,
+        },
+        oom_kills: 0,
+        usage: Usage::default(),
+        data_json_sha256: None,
+        logs: None,
+    };
+    let owner = Owner {
+        flow: &fixture.flow,
+        task: &fixture.task,
+        attempt: Attempt(0),
+        user: "ada",
+    };
+    let records = task_metadata::of_usage(&outcome, owner, Timestamp(5));
+    let add = |records| {
+        let (flow, task) = (&fixture.flow, &fixture.task);
+        register(fixture.root.path(), flow, task, records, Timestamp(5))
+    };
+    add(records).await.unwrap();
+    add(Vec::new()).await.unwrap();
+    let after = fixture.files();
+    let name = "sysmeta_ferroflow-cpu-seconds_5.json";
+    let added: Vec<_> = after.difference(&before).cloned().collect();
+    assert_eq!(added, [format!("FixtureFlow/{RUN}/start/1/_meta/{name}")]);
+    let text = fs::read_to_string(fixture.meta().join(name)).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(record["value"], "0.00");
 }

@@ -34,17 +34,17 @@ pub(super) async fn adopt(
     adopted: Adopted,
     again: mpsc::UnboundedSender<Pending>,
 ) {
-    let memory = async || Ok(request::job(&shared, &launch).await?.memory());
-    // What it asked for only makes an explanation better.
-    // Boxed, as what follows: large, and one of many.
-    let memory = Box::pin(shared.on_batch(memory)).await.ok().flatten();
+    let asked = async || request::job(&shared, &launch).await;
+    // What it asked for only makes an explanation better. Boxed, as what follows: large, and one of many.
+    let asked = Box::pin(shared.on_batch(asked)).await.ok();
     let recorded = Recorded {
         pending: Pending {
             launch,
             number: adopted.launch,
         },
         place: adopted.place,
-        memory,
+        memory: asked.as_ref().and_then(request::Job::memory),
+        more_memory: asked.and_then(|asked| asked.more_memory()),
     };
     match Box::pin(job_of(&shared, &recorded, &adopted)).await {
         Ok(Some(job)) => Box::pin(follow::follow(shared, recorded, job, again)).await,

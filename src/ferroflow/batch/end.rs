@@ -8,11 +8,11 @@ use datastore::{
     AttemptRef, ObjectStore, PutMode, PutOptions, PutOutcome, TaskResult, task_result,
 };
 use model::{
-    Transition,
+    Attempt, Transition,
     batch::{JobDetail, JobId},
     failure::{Class, Evidence, RetryAdvice},
     layout,
-    spec::{self, Claim, LogSizes, Stopped, TaskOutcome},
+    spec::{self, Claim, Stopped, TaskOutcome},
 };
 use scheduler::{FailureClass, Outcome};
 use uuid::Uuid;
@@ -66,18 +66,18 @@ pub(super) async fn news(shared: &Shared, recorded: &Recorded) -> Option<News> {
     })
 }
 
-/// Judges an attempt, and tells how long its logs are, if it says so. Called after Batch reported
+/// Judges an attempt, and gives what its container said at its end, if it did. Called after Batch reported
 /// the job terminal, or when the datastore says all there is to say.
 pub(super) async fn judge(
     shared: &Shared,
     recorded: &Recorded,
     job: &JobId,
     detail: Option<&JobDetail>,
-) -> anyhow::Result<(Verdict, Option<LogSizes>)> {
+) -> anyhow::Result<(Verdict, Option<TaskOutcome>)> {
     let terminal = detail.filter(|detail| detail.status.is_terminal());
     if let Some(outcome) = outcome(shared, recorded).await? {
         let verdict = judge_outcome(shared, recorded, &outcome, terminal).await?;
-        return Ok((verdict, outcome.logs));
+        return Ok((verdict, Some(outcome)));
     }
     let verdict = judge_without_outcome(shared, recorded, job, terminal).await?;
     Ok((verdict, None))
@@ -108,7 +108,7 @@ async fn judge_without_outcome(
         claimed,
         ..evidence(shared, recorded, terminal)
     };
-    Ok(failure(recorded, &evidence))
+    Ok(failure(shared, recorded, &evidence))
 }
 
 async fn judge_outcome(
@@ -123,6 +123,7 @@ async fn judge_outcome(
             unfinished if stopped.is_none() => {
                 return Ok(Verdict::Over(Ended {
                     outcome: Outcome::Failed(FailureClass::User),
+                    class: Some(Class::UserError),
                     explanation: format!("The task ended with exit code 0, but {unfinished}."),
                 }));
             }
@@ -134,7 +135,7 @@ async fn judge_outcome(
         claimed: true,
         ..evidence(shared, recorded, terminal)
     };
-    Ok(failure(recorded, &evidence))
+    Ok(failure(shared, recorded, &evidence))
 }
 
 /// What is known without the datastore.
@@ -150,7 +151,7 @@ fn evidence<'a>(shared: &Shared, recorded: &Recorded, job: Option<&'a JobDetail>
 }
 
 /// What is to be done about an attempt that did not succeed.
-fn failure(recorded: &Recorded, evidence: &Evidence<'_>) -> Verdict {
+fn failure(shared: &Shared, recorded: &Recorded, evidence: &Evidence<'_>) -> Verdict {
     let class = evidence.class();
     let explanation = evidence.explanation();
     tracing::info!(
@@ -159,15 +160,42 @@ fn failure(recorded: &Recorded, evidence: &Evidence<'_>) -> Verdict {
         %class,
         "an attempt failed"
     );
-    match next(class, evidence.has_begun(), recorded.pending.number) {
+    let task = recorded.pending.launch.task;
+    let next = if class == Class::OutOfMemory && gets_more_memory(shared, recorded) {
+        // How often, the raises have counted; the scheduler sees to the numbers of attempts.
+        Next::Over(Outcome::Lost {
+            free: Attempt::LIMIT,
+        })
+    } else {
+        next(class, evidence.has_begun(), recorded.pending.number)
+    };
+    match next {
         Next::Again { pause } => Verdict::Again {
             why: explanation,
             pause,
         },
         Next::Over(outcome) => Verdict::Over(Ended {
-            outcome,
+            outcome: beside_raises(outcome, shared.raises.times(task)),
+            class: Some(class),
             explanation,
         }),
+    }
+}
+
+/// Whether the task gets more memory from now on.
+fn gets_more_memory(shared: &Shared, recorded: &Recorded) -> bool {
+    let amounts = recorded.memory.zip(recorded.more_memory);
+    let task = recorded.pending.launch.task;
+    amounts.is_some_and(|(had, next)| shared.raises.raise(task, had, next))
+}
+
+/// The scheduler counts all lost attempts of a task together: those that ran out of memory take none from others.
+fn beside_raises(outcome: Outcome, raises: u32) -> Outcome {
+    match outcome {
+        Outcome::Lost { free } => Outcome::Lost {
+            free: free.saturating_add(raises),
+        },
+        other => other,
     }
 }
 
@@ -206,6 +234,7 @@ fn next(class: Class, has_begun: bool, launches: u32) -> Next {
 fn succeeded(transition: Transition) -> Ended {
     Ended {
         outcome: Outcome::Succeeded(transition),
+        class: None,
         explanation: String::new(),
     }
 }
@@ -303,6 +332,16 @@ mod tests {
         let lasting = Class::Bootstrap(BootstrapFault::Early);
         assert_eq!(not_begun(lasting, 0), USER);
         assert_eq!(not_begun(Class::CancelledBySomebody, 0), CANCELLED);
+    }
+
+    #[test]
+    fn more_memory_takes_nothing_from_other_losses() {
+        assert_eq!(
+            beside_raises(Outcome::Lost { free: 3 }, 2),
+            Outcome::Lost { free: 5 }
+        );
+        let failed = Outcome::Failed(FailureClass::User);
+        assert_eq!(beside_raises(failed.clone(), 2), failed);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{convert::Infallible, rc::Rc, time::Duration};
 use datastore::{AttemptRef, StoreError};
 use model::{
     batch::{JobDetail, JobId, JobStatus, terminate_reason},
-    spec::LogSizes,
+    spec::TaskOutcome,
 };
 use scheduler::{FailureClass, Outcome};
 use tokio::{
@@ -18,6 +18,7 @@ use super::{
     end::{self, News, Verdict},
     submit::{Pending, Recorded, pause_unless_cancelled},
     tail::{self, More, Tail},
+    usage,
     watch::Seen,
 };
 use crate::{failpoint, trouble::jittered};
@@ -68,14 +69,15 @@ pub(super) async fn follow(
         let judged = shared
             .on_datastore(async || end::judge(&shared, &recorded, &job, last.as_ref()).await)
             .await;
-        let (verdict, logs) = match judged {
+        let (verdict, outcome) = match judged {
             Ok(judged) => judged,
             Err(error) => return shared.break_down(error),
         };
         match verdict {
             Verdict::Over(ended) => {
                 failpoint::reach("judged");
-                finish(&shared, &recorded, &mut tail, (ended, logs)).await;
+                // Boxed: large, and needed at the end only.
+                Box::pin(finish(&shared, &recorded, &mut tail, (ended, outcome))).await;
                 return;
             }
             Verdict::Elsewhere(twin) => {
@@ -118,6 +120,7 @@ pub(super) async fn follow(
 pub(super) fn never_submitted(shared: &Shared, launch: &Launch) {
     let ended = Ended {
         outcome: Outcome::Failed(FailureClass::NoRetry),
+        class: None,
         explanation: "The run ended before the task was submitted.".to_owned(),
     };
     shared.tell(launch.task, launch.attempt, What::Ended(ended));
@@ -388,14 +391,14 @@ async fn finish(
     shared: &Shared,
     recorded: &Recorded,
     tail: &mut Tail,
-    (ended, logs): (Ended, Option<LogSizes>),
+    (ended, outcome): (Ended, Option<TaskOutcome>),
 ) {
     let launch = &recorded.pending.launch;
     let missed = |what: &str, error: &anyhow::Error| {
         let text = format!("The task's {what} could not be fetched: {error:#}.");
         shared.tell(launch.task, launch.attempt, What::Said(text));
     };
-    tail.ends_at(logs);
+    tail.ends_at(outcome.as_ref().and_then(|outcome| outcome.logs));
     let read_on = async || Ok(read_logs(shared, recorded, tail).await?);
     if let Err(error) = read_to_the_end(shared, read_on).await {
         missed("last lines", &error);
@@ -404,8 +407,13 @@ async fn finish(
     if let Some(root) = &shared.metadata_root {
         let at = attempt_ref(shared, recorded);
         let merge = async || Ok(datastore::local_metadata::merge(&*shared.store, at, root).await?);
-        if let Err(error) = shared.on_datastore(merge).await {
-            missed("metadata", &error);
+        let merged = shared.on_datastore(merge).await;
+        if let Err(error) = &merged {
+            missed("metadata", error);
+        }
+        let (has_metadata, outcome) = (merged.unwrap_or(true), outcome.as_ref());
+        if let Err(error) = usage::register(shared, launch, outcome, has_metadata, root).await {
+            missed("usage", &error.into());
         }
     }
     shared.tell(launch.task, launch.attempt, What::Ended(ended));

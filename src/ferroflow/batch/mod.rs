@@ -11,10 +11,12 @@ mod end;
 mod fence;
 mod follow;
 mod lease;
+mod oom;
 mod recover;
 mod request;
 mod submit;
 mod tail;
+mod usage;
 mod waits;
 mod watch;
 
@@ -36,6 +38,7 @@ use datastore::KnownValues;
 use model::{
     Attempt, Plan, TaskKey, TaskPath,
     batch::{Entry, JobDetail, JobId, Warning, overrides, terminate_reason},
+    failure::Class,
     launch_record::LocalMember,
     layout::Stream,
     lease::LeaseState,
@@ -53,13 +56,16 @@ pub(crate) use self::{
     chain::Turns,
     fence::Fenced,
     lease::{LEASE, grace_of_environment},
+    oom::OomRetries,
     recover::{Found, Recovered, recover},
+    usage::is_wanted as wants_usage,
     waits::WhyAfter,
 };
 use self::{
     chain::{Chain, Links},
     lease::Keeper,
-    submit::Submitter,
+    oom::Raises,
+    submit::{Pending, Submitter},
     watch::Watcher,
 };
 use crate::trouble::Trouble;
@@ -112,6 +118,8 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
+    /// The sort of failure, if Batch or the container tell of one.
+    pub(crate) class: Option<Class>,
     /// What went wrong, with its evidence and the fix; empty after a success.
     pub(crate) explanation: String,
 }
@@ -129,6 +137,10 @@ pub(crate) struct Place {
     pub(crate) array_min: ArrayMin,
     /// After how long a wait is explained.
     pub(crate) why_after: WhyAfter,
+    /// What follows attempts that ran out of memory.
+    pub(crate) oom_retries: OomRetries,
+    /// Whether what tasks used goes into their metadata.
+    pub(crate) registers_usage: bool,
 }
 
 /// Services that may not answer for a while.
@@ -150,6 +162,8 @@ struct Shared {
     region: String,
     queues: QueueLookup,
     array_min: ArrayMin,
+    raises: Raises,
+    registers_usage: bool,
     /// Arrays that are being terminated.
     ending: RefCell<HashSet<JobId>>,
     warned: RefCell<BTreeSet<String>>,
@@ -274,6 +288,16 @@ impl Shared {
         self.say_once(launch, text);
     }
 
+    /// Says from how much to how much memory an attempt goes.
+    fn tell_of_more_memory(&self, pending: &Pending) {
+        let launch = &pending.launch;
+        if let Some(raise) = self.raises.of(launch.task)
+            && pending.number == 0
+        {
+            self.tell(launch.task, launch.attempt, What::Said(raise.to_string()));
+        }
+    }
+
     /// As AWS has it, a job waits until somebody enables what could run it.
     fn tell_that_jobs_will_wait(&self, launch: &Launch, queue: &JobQueue) {
         if let Some(idle) = &queue.idle {
@@ -365,6 +389,8 @@ impl Batch {
             region: place.region.clone(),
             queues: place.queues,
             array_min: place.array_min,
+            raises: Raises::new(place.oom_retries),
+            registers_usage: place.registers_usage,
             ending: RefCell::default(),
             warned: RefCell::default(),
             troubles,

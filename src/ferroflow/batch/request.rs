@@ -30,6 +30,8 @@ pub(super) struct Job {
     pub(super) queue: String,
     pub(super) definition: String,
     resources: Resources,
+    /// What comes after it if that was too little memory, in MiB.
+    more_memory: Option<u64>,
     timeout_seconds: i32,
     share: Option<Share>,
     /// Of @environment, as far as an override has room for it.
@@ -48,12 +50,24 @@ pub(super) async fn job(shared: &Shared, launch: &Launch) -> anyhow::Result<Job>
     shared.warn_once(launch, &warnings);
     let definition = shared.client.job_definition(&definition).await?;
     let limit = time_limit(shared, launch)?;
+    let mut resources = Resources::new(options)?;
+    let asked = resources.memory.parse().unwrap_or(0);
+    let raise = shared
+        .raises
+        .of(launch.task)
+        .filter(|raise| raise.to > asked);
+    if let Some(raise) = raise {
+        resources.memory = raise.to.to_string();
+    }
+    let memory = raise.map_or(asked, |raise| raise.to);
+    let is_fargate = queue.platform.is_fargate();
     Ok(Job {
+        more_memory: shared.raises.next(memory, &resources.vcpu, is_fargate),
         share: share(&queue, launch)?,
         environment: overrides::divide(&launch.command.container.user_environment).0,
         queue: queue.name,
         definition,
-        resources: Resources::new(options)?,
+        resources,
         timeout_seconds: limit.attempt_duration_seconds(launch.path.step.as_str())?,
     })
 }
@@ -86,6 +100,15 @@ impl Job {
     /// What it asks for, in MiB.
     pub(super) fn memory(&self) -> Option<u64> {
         self.resources.memory.parse().ok()
+    }
+
+    /// What comes after it if that was too little, in MiB.
+    pub(super) fn more_memory(&self) -> Option<u64> {
+        self.more_memory
+    }
+
+    pub(super) fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     /// What is submitted for these attempts: an array, if they are several.
@@ -181,6 +204,7 @@ pub(super) fn spec(
             TimeLimit::Default(seconds) => seconds,
         },
         lease: shared.lease.as_ref().map(|lease| lease.terms().clone()),
+        registers_usage: shared.containers_register(),
     })
 }
 
@@ -198,7 +222,7 @@ pub(super) fn time_limit(
     })
 }
 
-fn user(command: &BatchCommand) -> &str {
+pub(super) fn user(command: &BatchCommand) -> &str {
     command
         .parameters
         .get("metaflow.user")

@@ -55,6 +55,8 @@ pub(super) struct Recorded {
     pub(super) place: OutcomePlace,
     /// What the job asks for, in MiB.
     pub(super) memory: Option<u64>,
+    /// What may come after that if it was too little.
+    pub(super) more_memory: Option<u64>,
 }
 
 /// A SubmitJob call that a record names: of one attempt, or of several as an array.
@@ -134,7 +136,10 @@ impl Submitter {
             let job = Box::pin(job_of(shared, &pending.launch));
             match until_cancelled(shared, job).await {
                 None => follow::never_submitted(shared, &pending.launch),
-                Some(Ok(job)) => requested.push((pending, job)),
+                Some(Ok(job)) => {
+                    shared.tell_of_more_memory(&pending);
+                    requested.push((pending, job));
+                }
                 Some(Err(error)) => self.refuse(&pending.launch, &advice::explained(&error)),
             }
         }
@@ -179,6 +184,7 @@ impl Submitter {
                     pending,
                     place,
                     memory: job.memory(),
+                    more_memory: job.more_memory(),
                 });
                 let members: Vec<_> = members.collect();
                 planned.push(self.plan(&job, &members)?);
@@ -213,6 +219,7 @@ impl Submitter {
             job_name: request::name(&self.shared, &first.pending, first.place.seq),
             queue: job.queue.clone(),
             definition: job.definition.clone(),
+            resources: job.resources().clone(),
             members: members.iter().map(spec).collect::<Result<_, _>>()?,
             key: (members.len() > 1).then(array_key),
         })

@@ -14,6 +14,7 @@ mod help;
 mod jobs;
 mod kill;
 mod package;
+mod report;
 mod say;
 mod status;
 mod verbose;
@@ -31,7 +32,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ContextKin
 use model::exit_code;
 use tracing_subscriber::EnvFilter;
 
-use crate::{advice, report};
+use crate::{advice, report::Stderr};
 
 /// Runs unmodified Metaflow flows, locally and on AWS Batch.
 ///
@@ -69,6 +70,8 @@ Variables:
   FERROFLOW_PYTHON           the interpreter for flows
   FERROFLOW_FORK=off         tasks on this machine get fresh interpreters
   FERROFLOW_PROGRESS=off     no lines about steps below the log on a terminal
+  FERROFLOW_OOM_RETRIES=N    a task that ran out of memory goes out again with more, N times
+  FERROFLOW_USAGE=off        what tasks used is not put into their metadata
   FERROFLOW_DEV              auto, always or never: when the embedded stack starts by itself
   FERROFLOW_LEASE            how long jobs go on without their launcher: 24h, or off
   FERROFLOW_WHY_AFTER        seconds in RUNNABLE after which a run says why jobs wait, or off
@@ -82,6 +85,7 @@ enum Verb {
     Kill(kill::Args),
     Jobs(jobs::Args),
     Why(why::Args),
+    Report(report::Args),
     Dev(dev::Args),
     /// Shows the values that decide about runs, where they come from, and what is wrong with them.
     Doctor(doctor::Args),
@@ -130,6 +134,7 @@ fn run_verb(verb: Verb) -> Result<ExitCode> {
         Verb::Kill(args) => kill::run(&args),
         Verb::Jobs(args) => jobs::run(&args),
         Verb::Why(args) => why::run(&args),
+        Verb::Report(args) => report::run(&args),
         Verb::Dev(args) => dev::run(args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Engine(args) => engine::run(&args),
@@ -178,7 +183,7 @@ fn start_tracing(is_verbose: bool) -> Result<()> {
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| report::Stderr)
+        .with_writer(|| Stderr)
         .with_ansi(std::io::stderr().is_terminal() && !has_no_color())
         .init();
     Ok(())

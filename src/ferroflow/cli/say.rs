@@ -30,16 +30,18 @@ pub(crate) fn cannot(error: io::Error) -> Error {
 }
 
 /// Rows with their cells below each other; the last one of a row is as long as it is.
-pub(crate) fn columns<const N: usize>(rows: &[[String; N]], indent: &str) -> String {
-    let mut widths = [0; N];
+pub(crate) fn columns(rows: &[impl AsRef<[String]>], indent: &str) -> String {
+    let mut widths: Vec<usize> = Vec::new();
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+        let cells = row.as_ref();
+        widths.resize(widths.len().max(cells.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(cells) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().zip(widths);
+        let cells = row.as_ref().iter().zip(&widths);
         let padded: Vec<_> = cells
             .map(|(cell, width)| format!("{cell:width$}"))
             .collect();

@@ -195,8 +195,15 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.say_flushing();
         let Ended {
             outcome,
+            class,
             explanation,
         } = ended;
+        if let Some(class) = class {
+            let step = self.step(key.0).clone();
+            self.recorder
+                .change()
+                .count_failure(&step, class, &explanation);
+        }
         if let Outcome::Succeeded(transition) = &outcome {
             let text = self.with_job(key, "Task finished with exit code 0.");
             self.chatter(key, &text);

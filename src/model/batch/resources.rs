@@ -1,7 +1,7 @@
 //! What a job asks of its host, in the texts that Batch takes
 //! (metaflow/plugins/aws/batch/batch_client.py, `BatchJob.cpu`, `memory` and `gpu`).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     OptionError, Options,
@@ -9,13 +9,14 @@ use super::{
 };
 
 /// Resource requirements of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resources {
     /// VCPU; a fraction on Fargate.
     pub vcpu: String,
     /// MEMORY, in MiB.
     pub memory: String,
     /// GPU, where one is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<String>,
 }
 

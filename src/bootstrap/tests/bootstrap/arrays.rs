@@ -3,7 +3,7 @@
 use model::{
     TaskKey, TaskPath,
     array_spec::ArrayKey,
-    batch::spec_variables,
+    batch::{Resources, spec_variables},
     exit_code::container,
     launch_record::{self, Header, Planned, PlannedMember},
     layout,
@@ -31,6 +31,11 @@ fn become_child(fixture: &mut Fixture, index: u32) {
         job_name: "work".to_owned(),
         queue: "queue".to_owned(),
         definition: "definition:1".to_owned(),
+        resources: Resources {
+            vcpu: "1".to_owned(),
+            memory: "4096".to_owned(),
+            gpu: None,
+        },
         members,
         key: Some(ArrayKey([5; 32])),
     };

@@ -94,6 +94,7 @@ impl Fixture {
             install: false,
             time_limit: 600,
             lease: None,
+            registers_usage: false,
         };
         let mut fixture = Self {
             server,

@@ -15,3 +15,4 @@ mod server;
 mod signals;
 mod store_faults;
 mod stub;
+mod usage;

@@ -153,6 +153,7 @@ mod tests {
                 queue: "q".to_owned(),
                 definition: "d:1".to_owned(),
                 is_array: members.len() > 1,
+                resources: None,
                 members,
             }],
             local: Vec::new(),
