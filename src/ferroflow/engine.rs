@@ -36,9 +36,10 @@ use tokio::sync::mpsc;
 
 use crate::{
     apart::{self, Side},
-    batch::{ArrayMin, Batch, Place},
+    batch::{self, ArrayMin, Batch, Place},
     bootstraps,
     drive::{Driver, RunStart},
+    report,
     trouble::Patience,
 };
 
@@ -46,8 +47,9 @@ type Events = mpsc::UnboundedReceiver<HostEvents>;
 
 /// Runs the engine on the inherited socket. Exit code 0 says that the run's fate was told to
 /// the host, whatever it was.
-pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
+pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>, events_fd: Option<RawFd>) -> Result<ExitCode> {
     let socket = inherited(fd)?;
+    let for_programs = events_fd.map(inherited).transpose()?;
     let fork_server = fork_fd
         .map(|fd| anyhow::Ok(ForkServer::new(inherited(fd)?)?))
         .transpose()?;
@@ -56,7 +58,7 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
     let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
     if let Side::Waiter(waiter) = apart::step_aside()? {
         // The ends of the sockets are the engine's alone.
-        drop((socket, fork_server));
+        drop((socket, fork_server, for_programs));
         return waiter.wait();
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,6 +81,7 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
             host,
             launcher: launcher(hello),
             launcher_group,
+            events: report::Events::to(for_programs),
             fork_server,
             patience,
         };
@@ -163,6 +166,7 @@ async fn connect(
         return Ok((store, None));
     }
     let array_min = ArrayMin::of_environment()?;
+    let budget = batch::calls_per_second()?;
     let place = Place {
         entry: bootstraps::provide(&store).await?,
         region: aws.region().unwrap_or(&store.address().region).to_owned(),
@@ -173,7 +177,7 @@ async fn connect(
         },
         array_min,
     };
-    Ok((store, Some((Client::new(&aws)?, place))))
+    Ok((store, Some((Client::with_budget(&aws, budget)?, place))))
 }
 
 fn credentials(found: HostCredentials) -> Credentials {

@@ -39,6 +39,9 @@ pub struct RunRecord {
     /// Steps that have begun, in that order. Records of older versions have none.
     #[serde(default)]
     pub steps: Vec<StepRecord>,
+    /// Calls of AWS Batch by action, as far as there are any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub batch_calls: BTreeMap<String, ApiCalls>,
 }
 
 /// How a run stands.
@@ -98,6 +101,19 @@ pub struct StepRecord {
     pub failed: u64,
 }
 
+/// Calls of one action of an AWS API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ApiCalls {
+    /// All that had an end.
+    pub calls: u64,
+    /// Of these, those that the service has throttled.
+    pub throttled: u64,
+    /// Calls that were made because an earlier one had failed.
+    pub retried: u64,
+    /// So many were allowed in a minute after the last of them.
+    pub allowed_per_minute: u64,
+}
+
 impl RunRecord {
     /// The record of a run of which nothing has been launched.
     pub fn begun(flow: FlowName, run: RunId, launcher: Launcher, at: Timestamp) -> Self {
@@ -112,6 +128,7 @@ impl RunRecord {
             attempts: AttemptCounts::default(),
             fresh_because: BTreeMap::new(),
             steps: Vec::new(),
+            batch_calls: BTreeMap::new(),
         }
     }
 
@@ -160,5 +177,6 @@ mod tests {
             "attempts": {"forked": 1, "fresh": 0, "foreign": 0, "batch": 0}, "fresh_because": {}}"#;
         let record: RunRecord = serde_json::from_str(text).unwrap();
         assert_eq!((record.state, record.steps), (RunState::Done, Vec::new()));
+        assert!(record.batch_calls.is_empty());
     }
 }

@@ -26,6 +26,8 @@ rows! {
     queue_may_not_be_described: on_stack;
     compute_environment_is_disabled: |g| { on_stack(g); g.meanwhile(interrupt_when_the_job_waits); };
     share_means_nothing: on_stack;
+    array_min_means_nothing: on_stack;
+    batch_tps_is_no_number: on_stack;
     jobs_may_not_be_submitted: |g| { on_stack(g); g.replace("SmallFlow", "UnsubmittedFlow"); };
     memory_is_no_number: on_stack;
     cpu_is_negative: on_stack;

@@ -9,6 +9,8 @@ rows! {
     log_filter_means_nothing: |_| {};
     dev_wish_means_nothing: |_| {};
     patience_is_no_number: |_| {};
+    json_wish_means_nothing: |_| {};
+    events_without_the_engine: |_| {};
     configuration_is_no_json: |g| {
         fs::create_dir_all(g.path("home/metaflowconfig")).expect("a folder");
         g.write("home/metaflowconfig/config.json", "{queue: \n");

@@ -1,12 +1,13 @@
 //! A run on an embedded stack where things go wrong, and what the stack tells of it afterwards.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use checker::{Expectations, Finding, History, Promise, check};
 use serde_json::{Value, json};
 
 use super::{
-    lab::{Lab, Launcher},
+    FERROFLOW,
+    lab::{Finished, Lab, Launcher},
     stack::Stack,
     wait_for,
 };
@@ -16,6 +17,7 @@ pub(crate) struct Story {
     pub(crate) lab: Lab,
     pub(crate) stack: Stack,
     pub(crate) run: String,
+    pub(crate) finished: Finished,
 }
 
 impl Story {
@@ -45,9 +47,14 @@ impl Story {
             .envs(stack.environment())
             .env("AWS_SDK_UA_APP_ID", "launcher")
             .envs(variables.iter().copied());
-        lab.start(command).wait().exited(0).says("Done!");
+        let finished = lab.start(command).wait().exited(0).says("Done!");
         let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
-        Self { lab, stack, run }
+        Self {
+            lab,
+            stack,
+            run,
+            finished,
+        }
     }
 
     /// The attempts in which a task's code has begun, by its index.
@@ -73,6 +80,19 @@ impl Story {
 
     pub(crate) fn path_of_history(&self) -> PathBuf {
         self.stack.folder().join("history.jsonl")
+    }
+
+    /// What `ferroflow status` tells of the run, with more arguments.
+    pub(crate) fn status(&self, flow: &str, args: &[&str]) -> String {
+        let output = Command::new(FERROFLOW)
+            .args(["status", &format!("{flow}/{}", self.run)])
+            .args(args)
+            .current_dir(self.lab.path())
+            .envs(self.stack.environment())
+            .output()
+            .expect("ferroflow starts");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// What the stack's history says of a kind.

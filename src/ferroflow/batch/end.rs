@@ -10,14 +10,14 @@ use datastore::{
 use model::{
     Transition,
     batch::{JobDetail, JobId},
-    failure::{Class, Evidence, RetryAdvice},
+    failure::{Class, Evidence, Explanation, RetryAdvice},
     layout,
     spec::{self, Claim, LogSizes, Stopped, TaskOutcome},
 };
 use scheduler::{FailureClass, Outcome};
 use uuid::Uuid;
 
-use super::{Ended, Shared, request, submit::Recorded};
+use super::{Ended, Failure, Shared, request, submit::Recorded};
 
 /// How often a launch that never began is repeated for free, at most.
 const MAX_FREE_LAUNCHES: u32 = 2;
@@ -121,9 +121,13 @@ async fn judge_outcome(
         match result(shared, recorded).await? {
             TaskResult::Succeeded(transition) => return Ok(Verdict::Over(succeeded(transition))),
             unfinished if stopped.is_none() => {
+                let cause = format!("The task ended with exit code 0, but {unfinished}");
                 return Ok(Verdict::Over(Ended {
                     outcome: Outcome::Failed(FailureClass::User),
-                    explanation: format!("The task ended with exit code 0, but {unfinished}."),
+                    failure: Some(Failure {
+                        class: Class::UserError,
+                        explanation: Explanation::of(cause),
+                    }),
                 }));
             }
             _ => {}
@@ -161,12 +165,12 @@ fn failure(recorded: &Recorded, evidence: &Evidence<'_>) -> Verdict {
     );
     match next(class, evidence.has_begun(), recorded.pending.number) {
         Next::Again { pause } => Verdict::Again {
-            why: explanation,
+            why: explanation.to_string(),
             pause,
         },
         Next::Over(outcome) => Verdict::Over(Ended {
             outcome,
-            explanation,
+            failure: Some(Failure { class, explanation }),
         }),
     }
 }
@@ -204,7 +208,7 @@ fn next(class: Class, has_begun: bool, launches: u32) -> Next {
 fn succeeded(transition: Transition) -> Ended {
     Ended {
         outcome: Outcome::Succeeded(transition),
-        explanation: String::new(),
+        failure: None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`BatchEvent`]s; it never sees a job's states, only words for the console and the outcome.
 
 mod arrays;
+mod budget;
 mod end;
 mod follow;
 mod request;
@@ -29,8 +30,10 @@ use compute::host::protocol::BatchCommand;
 use datastore::KnownValues;
 use model::{
     Attempt, Plan, TaskKey, TaskPath,
-    batch::{Entry, JobId, Warning, overrides},
+    batch::{Entry, JobId, JobStatus, Warning, overrides},
+    failure::{Class, Explanation},
     layout::Stream,
+    run_record::ApiCalls,
 };
 use scheduler::Outcome;
 use tokio::{
@@ -38,7 +41,7 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::arrays::ArrayMin;
+pub(crate) use self::{arrays::ArrayMin, budget::calls_per_second};
 use self::{submit::Submitter, watch::Watcher};
 use crate::trouble::Trouble;
 
@@ -72,6 +75,8 @@ pub(crate) enum BatchEvent {
 pub(crate) enum What {
     /// Its job has an id.
     Submitted { job: String },
+    /// Its job is in this state; each is told once.
+    Status(JobStatus),
     /// Something the user should read; it also goes into the launcher's log of the attempt.
     Said(String),
     /// Lines of the task's own log, each with its newline.
@@ -86,8 +91,15 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
-    /// What went wrong, with its evidence and the fix; empty after a success.
-    pub(crate) explanation: String,
+    /// What went wrong; nothing after a success.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// What went wrong in an attempt.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) class: Class,
+    pub(crate) explanation: Explanation,
 }
 
 /// What containers of this run are told about where they are.
@@ -215,6 +227,7 @@ impl Shared {
 /// Batch, as the driver holds it.
 #[derive(Debug)]
 pub(crate) struct Batch {
+    client: Client,
     launches: mpsc::UnboundedSender<Launch>,
     coming: signal::Sender<usize>,
     cancel: signal::Sender<bool>,
@@ -245,6 +258,7 @@ impl Batch {
             arrays: RefCell::default(),
         };
         let watcher = Watcher::start(rounds);
+        let handle = client.clone();
         let shared = Rc::new(Shared {
             metadata_root: plan.metadata_root.as_ref().map(PathBuf::from),
             plan,
@@ -265,6 +279,7 @@ impl Batch {
         });
         tokio::task::spawn_local(Submitter::new(shared, to_come).run(queue));
         Self {
+            client: handle,
             launches,
             coming,
             cancel,
@@ -281,6 +296,11 @@ impl Batch {
     pub(crate) fn expect(&self, coming: usize) {
         self.coming
             .send_if_modified(|before| std::mem::replace(before, coming) != coming);
+    }
+
+    /// Calls of AWS Batch so far, by action.
+    pub(crate) fn calls(&self) -> BTreeMap<String, ApiCalls> {
+        self.client.calls_so_far()
     }
 
     /// Terminates every job of this run and submits nothing more. Each attempt still ends by a

@@ -49,7 +49,7 @@ const SECRET: [&str; 4] = [
 ];
 
 /// Variables that are shown as they are, in the order of the list.
-const VARIABLES: [&str; 26] = [
+const VARIABLES: [&str; 28] = [
     "METAFLOW_HOME",
     "METAFLOW_PROFILE",
     "FERROFLOW",
@@ -58,7 +58,9 @@ const VARIABLES: [&str; 26] = [
     "FERROFLOW_DEV_STACK",
     "FERROFLOW_ARRAY_MIN",
     "FERROFLOW_BATCH_SHARE",
+    "FERROFLOW_BATCH_TPS",
     "FERROFLOW_BOOTSTRAP_DIR",
+    "FERROFLOW_JSON",
     "FERROFLOW_LOG",
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",

@@ -42,6 +42,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.say_start(task, attempt, &head);
         let running = Running::new(path, head, self.plan.limits.max_log_size);
         self.attempts.insert((task, attempt), running);
+        self.tell_start((task, attempt), None);
         if attempt.0 > 0 && !self.run.task(task).free {
             self.store_pause((task, attempt));
         }
@@ -64,8 +65,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 tracing::info!(task = %key.0, attempt = %key.1, job, "submitted");
                 if let Some(running) = self.attempts.get_mut(&key) {
                     running.place = Place::Batch { job };
+                    self.tell_job(key);
                 }
             }
+            What::Status(status) => self.on_status(key, &status),
             What::Said(text) => self.chatter(key, &text),
             What::Lines { stream, lines } => self.task_lines(key, stream, &lines),
             What::Refused(why) => self.on_refused(key, &why),
@@ -135,6 +138,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             let text = mflog::parse(line).map_or(text, |parsed| {
                 String::from_utf8_lossy(parsed.message.trim_ascii_end()).into_owned()
             });
+            running.last.push(&text);
             self.console.line(
                 at,
                 &running.head,
@@ -153,23 +157,24 @@ impl<S: ObjectStore + 'static> Driver<S> {
         }
         self.system_log_line(key, Stream::Stderr, "Task failed.");
         self.say(Tone::System, "This failed task will not be retried.");
+        self.on_refusal(key, why);
         let outcome = Outcome::Failed(FailureClass::NoRetry);
         self.settle(key, outcome, model::exit_code::DISALLOW_RETRY);
     }
 
     fn on_batch_ended(&mut self, key: (TaskKey, Attempt), ended: Ended) {
         self.say_flushing();
-        let Ended {
-            outcome,
-            explanation,
-        } = ended;
+        let Ended { outcome, failure } = ended;
         if let Outcome::Succeeded(transition) = &outcome {
             let text = self.with_job(key, "Task finished with exit code 0.");
             self.chatter(key, &text);
             self.tell_success(key, transition);
         } else {
-            let text = self.with_job(key, &explanation);
-            self.process_line(key, Stream::Stderr, &text);
+            if let Some(failure) = failure {
+                let text = self.with_job(key, &failure.explanation.to_string());
+                self.process_line(key, Stream::Stderr, &text);
+                self.on_failure(key, failure);
+            }
             self.system_log_line(key, Stream::Stderr, "Task failed.");
             let class = FailureClass::NoRetry;
             if outcome == Outcome::Failed(class)

@@ -20,3 +20,4 @@ mod reasons;
 pub use advice::RetryAdvice;
 pub use class::{BootstrapFault, Class, Outlook};
 pub use evidence::Evidence;
+pub use explanation::Explanation;
