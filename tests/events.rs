@@ -12,6 +12,23 @@ use harness::{
     lab::{Finished, Lab, Launcher},
 };
 
+/// The flow runs, and not by the engine.
+#[test]
+fn a_run_that_is_handed_back_has_one_event() {
+    let lab = Lab::new("custom_ends.py");
+    let no_engine = [("FERROFLOW", "auto"), ("FERROFLOW_PATIENCE", "long")];
+    let finished = run(&lab, &no_engine).exited(0);
+    let event: serde_json::Value = serde_json::from_str(&finished.stdout).expect("one event");
+    assert_eq!(event["version"], 1);
+    assert_eq!(event["event"], "run_handed_back");
+    let reason = event["reason"].as_str().expect("a text");
+    assert!(
+        reason.contains("exited with status 1 before the first task"),
+        "{reason}"
+    );
+    assert!(finished.stderr.contains("Done!"), "{}", finished.stderr);
+}
+
 /// A run of the lab's flow whose standard output is for programs.
 fn run(lab: &Lab, variables: &[(&str, &str)]) -> Finished {
     let plain = lab.command(Launcher::Ferroflow, &["run"]);

@@ -247,7 +247,8 @@ mod tests {
     async fn a_service_that_answers_nothing_is_asked_at_the_floor() {
         for rate in [5.0, 20.0] {
             let calls = calls_where(&Bucket::new(rate), 100).await;
-            assert!((300..=310).contains(&calls), "{rate}: {calls}");
+            // At first it does not know.
+            assert!((300..=350).contains(&calls), "{rate}: {calls}");
         }
         let slow = calls_where(&Bucket::new(0.1), 100).await;
         assert!((59..=62).contains(&slow), "{slow}");

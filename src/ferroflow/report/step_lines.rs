@@ -181,12 +181,12 @@ fn counts(step: &StepProgress<'_>, ahead: InFlight) -> String {
         (ahead.starting, "starting"),
         (running, "running"),
     ];
-    let states = states.into_iter().filter(|(count, _)| *count > 0);
+    let mut states = states.into_iter().filter(|(count, _)| *count > 0);
     let mut parts: Vec<String> = Vec::new();
     if step.tasks > 1 {
         parts.extend(states.map(|(count, state)| format!("{count} {state}")));
         parts.push(format!("{succeeded} of {} done", step.tasks));
-    } else if let Some((_, state)) = states.last() {
+    } else if let Some((_, state)) = states.next_back() {
         parts.push(state.to_owned());
     } else if succeeded > 0 {
         parts.push("done".to_owned());
