@@ -172,6 +172,7 @@ fn bash_completes_verbs_options_and_flows() {
     }
     assert_eq!(complete(&["sta"]), ["status"]);
     assert_eq!(complete(&["-v", "fl"]), ["flow.py"]);
+    assert_eq!(complete(&["--json", "-v", "fl"]), ["flow.py"]);
     assert!(complete(&["status", "--"]).contains(&"--json".to_owned()));
     assert_eq!(complete(&["dev", "sta"]), ["status"]);
     assert_eq!(complete(&["completions", "z"]), ["zsh"]);

@@ -111,6 +111,10 @@ const COMMANDS: &[(&str, &[(&str, By)])] = &[
         ],
     ),
     (
+        "docs/json-events.md",
+        &[("ferroflow --json flow.py run > events.jsonl", By::Us)],
+    ),
+    (
         "docs/installation.md",
         &[(
             "python3 packaging/build_wheels.py dist",

@@ -7,7 +7,14 @@ mod harness;
 use std::{collections::BTreeMap, fs};
 
 use checker::{Expectations, History, Promise, check};
-use harness::{lab::Lab, python, stack::Stack, story::Story, tests_folder};
+use harness::{
+    events::Events,
+    lab::{Finished, Lab},
+    python,
+    stack::Stack,
+    story::Story,
+    tests_folder,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,7 +64,9 @@ impl Run {
         story.kept_its_promises(&Expectations::default());
         let submitted = story.history("job.submitted");
         assert!(submitted.iter().all(|job| job["by"]["app"] == "launcher"));
-        let Story { lab, stack, run } = &story;
+        let Story {
+            lab, stack, run, ..
+        } = &story;
         Self {
             launches: launches(lab, stack, &format!("OnceFlow/{run}/work")),
             begun: [story.begun(0), story.begun(1)],
@@ -275,7 +284,7 @@ fn a_wide_run_outlives_a_bad_day() {
     let throttle = refusal("refuse", 429, "TooManyRequestsException");
     let now_and_then = |operation: &str, probability: f64, fault: Value| json!({"operation": operation, "seed": SEED, "probability": probability, "fault": fault});
     let mut rules = vec![now_and_then("SubmitJob", 0.05, json!("lose_reply"))];
-    // Not for ever: each halves the rate of the launcher's calls, which takes minutes to come back.
+    // Not for ever, or the test would take long.
     for (operation, times) in [("SubmitJob", 30), ("DescribeJobs", 10)] {
         let mut throttles = now_and_then(operation, 0.3, throttle.clone());
         throttles["times"] = times.into();
@@ -291,8 +300,10 @@ fn a_wide_run_outlives_a_bad_day() {
     reclaim["at_most_per_subject"] = 3.into();
     rules.push(reclaim);
     // Some go out as arrays, what goes out again by itself.
-    let arrays = [("FERROFLOW_ARRAY_MIN", "3")];
-    let story = Story::with(&arrays, "dozen.py", &["--max-workers", "6"], &rules);
+    let variables = [("FERROFLOW_ARRAY_MIN", "3"), ("FERROFLOW_JSON", "1")];
+    let more = ["--max-workers", "6"];
+    let (story, finished) = Story::ending(&variables, "dozen.py", &more, &rules);
+    let finished = finished.exited(0).says("Done!");
     let met = story.history("fault");
     assert!(met.len() >= 10, "too little went wrong: {met:#?}");
     let workers = Expectations {
@@ -300,6 +311,7 @@ fn a_wide_run_outlives_a_bad_day() {
         ..Expectations::default()
     };
     story.kept_its_promises(&workers);
+    tells_of_the_day(&story, &finished);
     for index in 0..12 {
         let mut begun: Vec<_> = story.begun(index).lines().map(str::to_owned).collect();
         let all = begun.len();
@@ -310,4 +322,35 @@ fn a_wide_run_outlives_a_bad_day() {
             "an attempt of {index} has begun twice: {begun:?}"
         );
     }
+}
+
+/// What programs are told of attempts adds up, and the record of the run has what AWS Batch was asked for.
+fn tells_of_the_day(story: &Story, finished: &Finished) {
+    let events = Events::parse(&finished.stdout);
+    events.add_up();
+    let width =
+        "Step work has 12 tasks, and 6 of them run at once: run --max-workers 12 allows all.";
+    let notices = events.of("notice");
+    let of_width = notices.iter().filter(|notice| notice["text"] == width);
+    assert_eq!(of_width.count(), 1, "{notices:?}");
+    assert!(finished.stderr.contains(width));
+    let started = events.of("task_started");
+    assert!(started.iter().all(|event| event["place"] == "batch"));
+    for task in started.iter().map(|event| &event["task"]) {
+        let has = |kind: &str| events.of(kind).iter().any(|event| event["task"] == *task);
+        assert!(has("task_submitted") && has("task_status"), "{task}");
+    }
+
+    let record: Value =
+        serde_json::from_str(&story.status("DozenFlow", &["--json"])).expect("JSON");
+    let calls = &record["batch_calls"]["DescribeJobs"];
+    let number = |name: &str| calls[name].as_u64().expect("a number");
+    assert!(number("throttled") > 0 && number("retried") > 0, "{calls}");
+    assert!(number("throttled") < number("calls"), "{calls}");
+    assert!(
+        (30..=300).contains(&number("allowed_per_minute")),
+        "{calls}"
+    );
+    let told = story.status("DozenFlow", &["-v"]);
+    assert!(told.contains("DescribeJobs"), "{told}");
 }

@@ -103,6 +103,20 @@ fn steps_are_shown_below_the_lines_and_leave_nothing_behind() {
 }
 
 #[test]
+fn tasks_that_fail_have_their_last_words_below_the_steps() {
+    let lab = Lab::new("bad_items.py");
+    let mut terminal = Terminal::new(ROWS, COLUMNS);
+    terminal.start(&mut command(&lab, &["run"], &[("WAIT", "1")]));
+    terminal.wait_for("4 running, 0 of 8 done, 4 failed", 0);
+    terminal.wait_for(": user error: item ", 0);
+    fs::write(lab.shared("release"), "").expect("the tasks may go on");
+    let (code, bytes) = terminal.end();
+    assert_eq!(code, Some(1), "{}", String::from_utf8_lossy(&bytes));
+    let left = without_regions(&bytes);
+    assert!(!contains(&left, b": user error: item "));
+}
+
+#[test]
 fn no_color_means_no_escape_sequence_in_any_line() {
     let bytes = written(&["run"], &[("NO_COLOR", "1")]);
     assert!(has_region(&bytes));

@@ -24,7 +24,7 @@ import struct
 import sys
 import warnings
 
-from . import early_exit, forkable, loading
+from . import early_exit, events, forkable, loading
 from .errors import one_line
 from .prepare import difference
 
@@ -127,6 +127,7 @@ def begin():
 def _serve_or_end(connection):
     """Returns in the processes of tasks only: a server that fails must not go on as a run."""
     server = os.getpid()
+    events.close()
     try:
         _serve(connection)
     except BaseException as error:

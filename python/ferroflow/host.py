@@ -13,7 +13,7 @@ import sys
 import traceback
 from types import SimpleNamespace
 
-from . import fork_server, runner
+from . import events, fork_server, runner
 from .batch import BatchSteps
 from .binary import locate
 from .credentials import Credentials
@@ -40,6 +40,7 @@ def take_over(runtime, original_execute):
             raise required(str(reason)) from None
         fork_server.discard()
         runner.forget()
+        events.tell_hand_back(str(reason))
         print("ferroflow: handing this run back to Metaflow: %s" % reason, file=sys.stderr, flush=True)
         return original_execute(runtime)
     return host.execute(original_execute)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 
+from . import events
 from .errors import HandBack, describe_status, engine_gone
 from .protocol import PROTOCOL_VERSION, Connection, Gone
 from .signals import Forwarding, Interrupted
@@ -35,6 +36,9 @@ class Engine:
         if fork_server:
             descriptors.append(fork_server.socket.fileno())
             command += ["--fork-fd", str(fork_server.socket.fileno())]
+        if events.descriptor is not None:
+            descriptors.append(events.descriptor)
+            command += ["--events-fd", str(events.descriptor)]
         try:
             self._process = subprocess.Popen(
                 command,

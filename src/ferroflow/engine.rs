@@ -40,6 +40,7 @@ use crate::{
     batch::{self, ArrayMin, Batch, OomRetries, Place, Turns, WhyAfter},
     bootstraps,
     drive::{Driver, RunStart},
+    report,
     trouble::Patience,
 };
 
@@ -47,8 +48,9 @@ type Events = mpsc::UnboundedReceiver<HostEvents>;
 
 /// Runs the engine on the inherited socket. Exit code 0 says that the run's fate was told to
 /// the host, whatever it was.
-pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
+pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>, events_fd: Option<RawFd>) -> Result<ExitCode> {
     let socket = inherited(fd)?;
+    let for_programs = events_fd.map(inherited).transpose()?;
     let fork_server = fork_fd
         .map(|fd| anyhow::Ok(ForkServer::new(inherited(fd)?)?))
         .transpose()?;
@@ -57,7 +59,7 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
     let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
     if let Side::Waiter(waiter) = apart::step_aside()? {
         // The ends of the sockets are the engine's alone.
-        drop((socket, fork_server));
+        drop((socket, fork_server, for_programs));
         return waiter.wait();
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -80,6 +82,7 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>) -> Result<ExitCode> {
             host,
             launcher: launcher(hello),
             launcher_group,
+            events: report::Events::to(for_programs),
             fork_server,
             patience,
             turns: None,
@@ -153,6 +156,7 @@ async fn connect(
         return Ok((store, None));
     }
     let array_min = ArrayMin::of_environment()?;
+    let budget = batch::calls_per_second()?;
     let grace = batch::grace_of_environment()?;
     let place = Place {
         entry: bootstraps::provide(&store).await?,
@@ -174,7 +178,7 @@ async fn connect(
     };
     let turns = Turns::default();
     let batch = batch::Start {
-        client: Client::new(&aws)?,
+        client: Client::with_budget(&aws, budget)?,
         place,
         launcher: start.launcher.clone(),
         holder,

@@ -32,6 +32,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/credentials.py",
     "ferroflow/early_exit.py",
     "ferroflow/errors.py",
+    "ferroflow/events.py",
     "ferroflow/fork_server.py",
     "ferroflow/forkable.py",
     "ferroflow/host.py",

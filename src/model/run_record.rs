@@ -45,6 +45,9 @@ pub struct RunRecord {
     /// Attempts on AWS Batch that failed, by step and cause. Records of older versions have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailureRecord>,
+    /// Calls of AWS Batch by action, as far as there are any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub batch_calls: BTreeMap<String, ApiCalls>,
 }
 
 /// How a run stands.
@@ -129,6 +132,19 @@ pub struct FailureRecord {
     pub text: String,
 }
 
+/// Calls of one action of an AWS API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ApiCalls {
+    /// All that had an end.
+    pub calls: u64,
+    /// Of these, those that the service has throttled.
+    pub throttled: u64,
+    /// Calls that were made because an earlier one had failed.
+    pub retried: u64,
+    /// So many were allowed in a minute after the last of them.
+    pub allowed_per_minute: u64,
+}
+
 impl RunRecord {
     /// The record of a run of which nothing has been launched.
     pub fn begun(flow: FlowName, run: RunId, launcher: Launcher, at: Timestamp) -> Self {
@@ -144,6 +160,7 @@ impl RunRecord {
             fresh_because: BTreeMap::new(),
             steps: Vec::new(),
             failures: Vec::new(),
+            batch_calls: BTreeMap::new(),
         }
     }
 
@@ -240,5 +257,6 @@ mod tests {
             "attempts": {"forked": 1, "fresh": 0, "foreign": 0, "batch": 0}, "fresh_because": {}}"#;
         let record: RunRecord = serde_json::from_str(text).unwrap();
         assert_eq!((record.state, record.steps), (RunState::Done, Vec::new()));
+        assert!(record.batch_calls.is_empty());
     }
 }

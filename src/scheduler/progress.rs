@@ -35,6 +35,8 @@ pub struct StepProgress<'a> {
     pub failed: usize,
     /// Tasks that were ready so far, those that wait for a slot included.
     pub tasks: usize,
+    /// Of these, those of which no attempt was launched yet.
+    pub waiting: usize,
 }
 
 /// Counters that each launch and each end move by one.
@@ -52,6 +54,7 @@ struct StepCount {
     done: usize,
     failed: usize,
     tasks: usize,
+    waiting: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +77,15 @@ impl Counts {
     pub(crate) fn queued(&mut self, step: StepIx, tasks: usize) {
         let count = &mut self.steps[step];
         count.tasks += tasks;
+        count.waiting += tasks;
         if count.reached == Reached::Not {
             count.reached = Reached::Queued;
         }
+    }
+
+    /// A task has its first attempt.
+    pub(crate) fn created(&mut self, step: StepIx) {
+        self.steps[step].waiting -= 1;
     }
 
     pub(crate) fn launched(&mut self, step: StepIx) {
@@ -118,6 +127,7 @@ impl Counts {
                         done: count.done,
                         failed: count.failed,
                         tasks: count.tasks,
+                        waiting: count.waiting,
                     }
                 })
                 .collect(),

@@ -244,6 +244,7 @@ impl Run {
     }
 
     fn create(&mut self, queued: Queued) -> TaskKey {
+        self.counts.created(queued.step);
         let position = self.enter_loop(queued.step, queued.position, &queued.inputs);
         self.tasks.add(queued.step, position, queued.inputs)
     }

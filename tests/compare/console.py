@@ -17,6 +17,9 @@ LAUNCHER = re.compile(
 # Told every five minutes (metaflow/runtime.py, PROGRESS_INTERVAL), so of a slow run only.
 PROGRESS = re.compile(r"^<time> ((No|\d+) tasks? (is|are) (running|waiting in the queue)\b|(\w+ step has|\d+ steps have) not started)")
 
+# Told of a foreach on Batch only, which upstream does without a word.
+WIDTH = re.compile(r"^<time> Step \w+ has \d+ tasks, and \d+ of them run at once: ")
+
 
 def view(text, run_view, normalise, in_order=False):
     """`text` is one stream of the launcher; `run_view` the Client's view of the run, if there was one.
@@ -27,7 +30,7 @@ def view(text, run_view, normalise, in_order=False):
     for line in text.split("\n"):
         line = normalise(line.rstrip("\r"))
         match = TASK_LINE.match(line)
-        if PROGRESS.match(line) or (match and is_chatter(match)):
+        if PROGRESS.match(line) or WIDTH.match(line) or (match and is_chatter(match)):
             continue
         if match:
             tasks.setdefault(match[1], []).append(match[3])

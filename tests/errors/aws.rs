@@ -30,6 +30,8 @@ rows! {
     why_of_no_job: on_stack;
     why_of_no_run: on_stack;
     why_after_is_no_number: on_stack;
+    array_min_means_nothing: on_stack;
+    batch_tps_is_no_number: on_stack;
     jobs_may_not_be_submitted: |g| { on_stack(g); g.replace("SmallFlow", "UnsubmittedFlow"); };
     memory_is_no_number: on_stack;
     cpu_is_negative: on_stack;

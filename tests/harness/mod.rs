@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod bootstraps;
+pub(crate) mod events;
 pub(crate) mod lab;
 pub(crate) mod processes;
 pub(crate) mod python;

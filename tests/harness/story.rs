@@ -1,11 +1,12 @@
 //! A run on an embedded stack where things go wrong, and what the stack tells of it afterwards.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use checker::{Expectations, Finding, History, Promise, check};
 use serde_json::{Value, json};
 
 use super::{
+    FERROFLOW,
     lab::{Finished, Lab, Launcher},
     stack::Stack,
     wait_for,
@@ -85,6 +86,19 @@ impl Story {
 
     pub(crate) fn path_of_history(&self) -> PathBuf {
         self.stack.folder().join("history.jsonl")
+    }
+
+    /// What `ferroflow status` tells of the run, with more arguments.
+    pub(crate) fn status(&self, flow: &str, args: &[&str]) -> String {
+        let output = Command::new(FERROFLOW)
+            .args(["status", &format!("{flow}/{}", self.run)])
+            .args(args)
+            .current_dir(self.lab.path())
+            .envs(self.stack.environment())
+            .output()
+            .expect("ferroflow starts");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// What the stack's history says of a kind.

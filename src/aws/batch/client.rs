@@ -1,12 +1,14 @@
 //! What all Batch calls share.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{JobQueue, rate::Limits};
+use model::run_record::ApiCalls;
+
+use super::{CallsPerSecond, JobQueue, budget::Limits};
 use crate::{Aws, ConfigError, Patience};
 
 /// A client of AWS Batch with its budgets and what it has looked up. Cheap to clone; clones share
@@ -30,14 +32,29 @@ pub(super) struct Known {
 }
 
 impl Client {
-    /// A client for the configured region.
+    /// A client for the configured region, with the usual budget.
     pub fn new(aws: &Aws) -> Result<Self, ConfigError> {
+        Self::with_budget(aws, CallsPerSecond::default())
+    }
+
+    /// A client for the configured region that makes no more calls than this.
+    pub fn with_budget(aws: &Aws, all: CallsPerSecond) -> Result<Self, ConfigError> {
         Ok(Self {
             sdk: aws.batch_client()?,
-            limits: Arc::new(Limits::new()),
+            limits: Arc::new(Limits::new(all)),
             patience: aws.patience(),
             known: Arc::default(),
         })
+    }
+
+    /// What calls were made so far, by action.
+    pub fn calls_so_far(&self) -> BTreeMap<String, ApiCalls> {
+        self.limits.calls_so_far()
+    }
+
+    /// Counts that the caller makes a call once more, of an action that nothing here repeats.
+    pub fn repeats(&self, action: &'static str) {
+        self.limits.repeats(action);
     }
 
     pub(super) fn known(&self) -> MutexGuard<'_, Known> {

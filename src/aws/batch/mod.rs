@@ -1,8 +1,9 @@
 //! AWS Batch: one file per API action, all behind [`Client`].
 //!
-//! Each action has its own token bucket (`rate.rs`). Reads are tried again when that may help; SubmitJob never is, because
+//! Each action has its own token bucket (`rate.rs`) in one budget (`budget.rs`). Reads are tried again when that may help; SubmitJob never is, because
 //! a lost reply may have made a job, and TerminateJob by its caller, who does so until the job has ended.
 
+mod budget;
 mod client;
 mod describe_jobs;
 mod error;
@@ -17,6 +18,7 @@ mod submit_job;
 mod terminate_job;
 mod waiting;
 
+pub use budget::{CallsPerSecond, CallsPerSecondError};
 pub use client::Client;
 pub use describe_jobs::Described;
 pub use error::{BatchError, BatchErrorKind};

@@ -1,8 +1,9 @@
-//! How many calls a process may make, per action.
+//! How fast calls of one action may follow each other: a token bucket whose rate gives way to throttles.
 //!
-//! Only SubmitJob's limit is published (50 per second, account and region: Batch user guide,
-//! "Service quotas"); the others are lower, and upstream's users have met them. An account is
-//! shared, so these are well below.
+//! The rate is halved when the service throttles, once for all calls that were under way together, and calls that are
+//! answered give a part of the full rate back in each second (additive increase, multiplicative decrease): a limit of the
+//! account is then met by one call in a dozen. It never falls below a floor: whoever follows jobs must hear of their ends,
+//! and one call in two seconds troubles no account.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,51 +12,14 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-/// Calls per second.
-const SUBMIT: f64 = 20.0;
-const DESCRIBE: f64 = 5.0;
-const LIST: f64 = 2.0;
-const TERMINATE: f64 = 10.0;
-/// Queues, compute environments and definitions: a few calls at the beginning of a run.
-const SETUP: f64 = 5.0;
-const ALL: f64 = 25.0;
+/// This part of the full rate comes back in a second in which calls are answered, and with each one that comes later.
+const GROWTH: f64 = 1.0 / 20.0;
 
-/// A rate grows back by this part of itself in each period without a throttle.
-const GROWTH: f64 = 1.10;
-const GROWTH_PERIOD: Duration = Duration::from_secs(10);
+/// Throttles of calls that were under way together count once: those that come so soon after the first.
+const ONE_ROUND_TRIP: Duration = Duration::from_secs(1);
 
-/// A rate never falls below this part of its full size.
-const SMALLEST_PART: f64 = 1.0 / 64.0;
-
-/// The buckets of a process.
-#[derive(Debug)]
-pub(super) struct Limits {
-    pub(super) submit: Bucket,
-    pub(super) describe: Bucket,
-    pub(super) list: Bucket,
-    pub(super) terminate: Bucket,
-    pub(super) setup: Bucket,
-    all: Bucket,
-}
-
-impl Limits {
-    pub(super) fn new() -> Self {
-        Self {
-            submit: Bucket::new(SUBMIT),
-            describe: Bucket::new(DESCRIBE),
-            list: Bucket::new(LIST),
-            terminate: Bucket::new(TERMINATE),
-            setup: Bucket::new(SETUP),
-            all: Bucket::new(ALL),
-        }
-    }
-
-    /// Waits until the action's own bucket and that of all actions allow a call.
-    pub(super) async fn admit(&self, bucket: &Bucket) {
-        bucket.take().await;
-        self.all.take().await;
-    }
-}
+/// Calls per second that throttles leave, of actions that may be called more often.
+pub(super) const FLOOR: f64 = 0.5;
 
 /// A token bucket that holds one second's worth of calls. Callers are served in order.
 #[derive(Debug)]
@@ -70,19 +34,22 @@ struct State {
     /// Calls that may be made at once; negative when calls are waiting.
     tokens: f64,
     at: Instant,
-    /// When the rate was last changed.
+    /// When the rate was last halved.
+    halved: Option<Instant>,
+    /// When it last changed.
     changed: Instant,
 }
 
 impl Bucket {
-    fn new(rate: f64) -> Self {
+    pub(super) fn new(rate: f64) -> Self {
         let now = Instant::now();
         Self {
             full: rate,
             state: Mutex::new(State {
                 rate,
-                tokens: rate,
+                tokens: rate.max(1.0),
                 at: now,
+                halved: None,
                 changed: now,
             }),
         }
@@ -91,12 +58,33 @@ impl Bucket {
     /// Halves the rate: the service asked for fewer calls.
     pub(super) fn throttled(&self) {
         let mut state = self.refilled();
-        state.rate = (state.rate / 2.0).max(self.full * SMALLEST_PART);
+        let at = state.at;
+        if state
+            .halved
+            .is_some_and(|halved| at - halved < ONE_ROUND_TRIP)
+        {
+            return;
+        }
+        state.rate = (state.rate / 2.0).max(FLOOR).min(self.full);
         state.tokens = state.tokens.min(0.0);
+        state.halved = Some(at);
+        state.changed = at;
+    }
+
+    /// Gives a part of the rate back: the service has answered a call.
+    pub(super) fn answered(&self) {
+        let mut state = self.refilled();
+        let seconds = (state.at - state.changed).as_secs_f64().min(1.0);
+        state.rate = (state.rate + self.full * GROWTH * seconds).min(self.full);
         state.changed = state.at;
     }
 
-    async fn take(&self) {
+    /// Calls per second that are allowed at present.
+    pub(super) fn rate(&self) -> f64 {
+        self.refilled().rate
+    }
+
+    pub(super) async fn take(&self) {
         let wait = {
             let mut state = self.refilled();
             state.tokens -= 1.0;
@@ -115,19 +103,10 @@ impl Bucket {
     fn refilled(&self) -> std::sync::MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        while state.rate < self.full && now - state.changed >= GROWTH_PERIOD {
-            state.rate = (state.rate * GROWTH).min(self.full);
-            state.changed += GROWTH_PERIOD;
-        }
         let earned = (now - state.at).as_secs_f64() * state.rate;
         state.tokens = (state.tokens + earned).min(state.rate.max(1.0));
         state.at = now;
         state
-    }
-
-    #[cfg(test)]
-    fn rate(&self) -> f64 {
-        self.refilled().rate
     }
 }
 
@@ -180,38 +159,98 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_throttle_halves_the_rate_and_it_grows_back() {
+    async fn a_throttle_halves_the_rate_and_answers_give_it_back() {
         let bucket = Bucket::new(20.0);
         bucket.throttled();
         assert!((bucket.rate() - 10.0).abs() < 1e-9);
         let spaced = seconds_for(&bucket, 20).await;
         assert!((1.9..2.1).contains(&spaced), "{spaced}");
-        advance(Duration::from_secs(10)).await;
-        assert!((bucket.rate() - 11.0).abs() < 1e-9);
-        advance(Duration::from_mins(5)).await;
+        let before = bucket.rate();
+        for _ in 0..10 {
+            advance(Duration::from_millis(100)).await;
+            bucket.answered();
+        }
+        assert!(
+            (bucket.rate() - before - 1.9).abs() < 0.01,
+            "{}",
+            bucket.rate()
+        );
+        for _ in 0..20 {
+            advance(Duration::from_secs(9)).await;
+            bucket.answered();
+        }
         assert!((bucket.rate() - 20.0).abs() < 1e-9);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn throttles_never_stop_it_altogether() {
-        let bucket = Bucket::new(2.0);
+    async fn throttles_of_one_moment_count_once() {
+        let bucket = Bucket::new(20.0);
         for _ in 0..100 {
             bucket.throttled();
         }
-        assert!((bucket.rate() - 2.0 / 64.0).abs() < 1e-9);
-        let one = seconds_for(&bucket, 1).await;
-        assert!((31.0..33.0).contains(&one), "{one}");
+        assert!((bucket.rate() - 10.0).abs() < 1e-9);
+        advance(ONE_ROUND_TRIP).await;
+        bucket.throttled();
+        assert!((bucket.rate() - 5.0).abs() < 1e-9);
+    }
+
+    /// Calls in ten minutes, of which the service throttles some, as a multiplicative generator says.
+    async fn calls_where(bucket: &Bucket, throttled_of_hundred: u64) -> u32 {
+        let end = Instant::now() + Duration::from_mins(10);
+        let (mut calls, mut state) = (0, 1_u64);
+        while Instant::now() < end {
+            bucket.take().await;
+            calls += 1;
+            state = state * 48_271 % 2_147_483_647;
+            if state % 100 < throttled_of_hundred {
+                bucket.throttled();
+            } else {
+                bucket.answered();
+            }
+        }
+        calls
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_actions_together_have_a_limit() {
-        let limits = Limits::new();
-        let start = Instant::now();
-        for _ in 0..25 {
-            limits.all.take().await;
+    async fn lasting_throttles_leave_a_useful_rate() {
+        let describe = calls_where(&Bucket::new(5.0), 30).await;
+        assert!((500..1_500).contains(&describe), "{describe}");
+        let submit = calls_where(&Bucket::new(20.0), 30).await;
+        assert!((1_200..4_000).contains(&submit), "{submit}");
+    }
+
+    /// It takes so many calls per second, and throttles the others.
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_the_account_is_used_and_seldom_met() {
+        let (ours, account) = (Bucket::new(20.0), 6.0);
+        let end = Instant::now() + Duration::from_mins(10);
+        let (mut room, mut at) = (account, Instant::now());
+        let (mut answered, mut throttled) = (0_u32, 0_u32);
+        while Instant::now() < end {
+            ours.take().await;
+            room = (room + account * at.elapsed().as_secs_f64()).min(account);
+            at = Instant::now();
+            if room < 1.0 {
+                throttled += 1;
+                ours.throttled();
+            } else {
+                room -= 1.0;
+                answered += 1;
+                ours.answered();
+            }
         }
-        limits.admit(&limits.list).await;
-        let waited = start.elapsed().as_secs_f64();
-        assert!((0.03..0.05).contains(&waited), "{waited}");
+        assert!(answered > 2_400, "{answered} of {throttled}");
+        assert!(throttled * 10 < answered, "{throttled} of {answered}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_answers_nothing_is_asked_at_the_floor() {
+        for rate in [5.0, 20.0] {
+            let calls = calls_where(&Bucket::new(rate), 100).await;
+            // At first it does not know.
+            assert!((300..=350).contains(&calls), "{rate}: {calls}");
+        }
+        let slow = calls_where(&Bucket::new(0.1), 100).await;
+        assert!((59..=62).contains(&slow), "{slow}");
     }
 }

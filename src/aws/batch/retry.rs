@@ -18,7 +18,7 @@ impl Client {
         bucket: &Bucket,
         call: impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, BatchError> {
-        self.again_when(BatchError::is_transient, || {
+        self.again_when(action, BatchError::is_transient, || {
             self.once(action, bucket, &call)
         })
         .await
@@ -32,12 +32,13 @@ impl Client {
         call: impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, BatchError> {
         let throttled = |error: &BatchError| error.kind == BatchErrorKind::Throttled;
-        self.again_when(throttled, || self.once(action, bucket, &call))
+        self.again_when(action, throttled, || self.once(action, bucket, &call))
             .await
     }
 
     async fn again_when<T, F: Future<Output = Result<T, BatchError>>>(
         &self,
+        action: &'static str,
         when: impl FnMut(&BatchError) -> bool,
         call: impl FnMut() -> F,
     ) -> Result<T, BatchError> {
@@ -46,6 +47,7 @@ impl Client {
             .notify(|error, pause| {
                 let delay_ms = pause.as_millis() as u64;
                 tracing::debug!(%error, delay_ms, "a Batch call is tried again");
+                self.limits.repeats(action);
             })
             .await
     }
@@ -71,10 +73,11 @@ impl Client {
         let result = call()
             .await
             .map_err(|failure| BatchError::new(action, failure));
-        if let Err(error) = &result
-            && error.kind == BatchErrorKind::Throttled
-        {
-            bucket.throttled();
+        match &result {
+            Err(error) if error.kind == BatchErrorKind::Throttled => {
+                self.limits.throttled(action, bucket);
+            }
+            other => self.limits.made(action, bucket, other.is_ok()),
         }
         result
     }

@@ -9,6 +9,8 @@ use model::batch::{JobId, JobRequest, Resources};
 use super::Client;
 use crate::failure::{Failure, FailureKind};
 
+const ACTION: &str = "SubmitJob";
+
 /// Why there is no job id. SubmitJob has no idempotency token and is never repeated here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
@@ -61,7 +63,11 @@ impl Client {
             .set_array_properties(
                 (request.array_size).map(|size| ArrayProperties::builder().size(size).build()),
             );
-        match call.send().await {
+        let answer = call.send().await;
+        if answer.is_ok() {
+            self.limits.made(ACTION, &self.limits.submit, true);
+        }
+        match answer {
             // The SDK fills required members that an answer lacks with empty texts.
             Ok(answer) => match answer.job_id() {
                 Some(id) if !id.is_empty() => Ok(JobId::new(id)),
@@ -78,14 +84,17 @@ impl Client {
             message,
             ..
         } = failure;
+        let bucket = &self.limits.submit;
+        if kind == FailureKind::Throttled {
+            self.limits.throttled(ACTION, bucket);
+        } else {
+            self.limits.made(ACTION, bucket, false);
+        }
         match kind {
             FailureKind::AccessDenied | FailureKind::NoCredentials | FailureKind::Refused => {
                 SubmitError::Refused(format!("{code}: {message}"))
             }
-            FailureKind::Throttled => {
-                self.limits.submit.throttled();
-                SubmitError::Throttled
-            }
+            FailureKind::Throttled => SubmitError::Throttled,
             FailureKind::Stale | FailureKind::CredentialsUnavailable | FailureKind::Unreachable => {
                 SubmitError::NotSent(format!("{code}: {message}"))
             }

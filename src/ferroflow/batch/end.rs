@@ -10,14 +10,14 @@ use datastore::{
 use model::{
     Attempt, Transition,
     batch::{JobDetail, JobId},
-    failure::{Class, Evidence, RetryAdvice},
+    failure::{Class, Evidence, Explanation, RetryAdvice},
     layout,
     spec::{self, Claim, Stopped, TaskOutcome},
 };
 use scheduler::{FailureClass, Outcome};
 use uuid::Uuid;
 
-use super::{Ended, Shared, request, submit::Recorded};
+use super::{Ended, Failure, Shared, request, submit::Recorded};
 
 /// How often a launch that never began is repeated for free, at most.
 const MAX_FREE_LAUNCHES: u32 = 2;
@@ -121,10 +121,13 @@ async fn judge_outcome(
         match result(shared, recorded).await? {
             TaskResult::Succeeded(transition) => return Ok(Verdict::Over(succeeded(transition))),
             unfinished if stopped.is_none() => {
+                let cause = format!("The task ended with exit code 0, but {unfinished}");
                 return Ok(Verdict::Over(Ended {
                     outcome: Outcome::Failed(FailureClass::User),
-                    class: Some(Class::UserError),
-                    explanation: format!("The task ended with exit code 0, but {unfinished}."),
+                    failure: Some(Failure {
+                        class: Class::UserError,
+                        explanation: Explanation::of(cause),
+                    }),
                 }));
             }
             _ => {}
@@ -171,13 +174,12 @@ fn failure(shared: &Shared, recorded: &Recorded, evidence: &Evidence<'_>) -> Ver
     };
     match next {
         Next::Again { pause } => Verdict::Again {
-            why: explanation,
+            why: explanation.to_string(),
             pause,
         },
         Next::Over(outcome) => Verdict::Over(Ended {
             outcome: beside_raises(outcome, shared.raises.times(task)),
-            class: Some(class),
-            explanation,
+            failure: Some(Failure { class, explanation }),
         }),
     }
 }
@@ -234,8 +236,7 @@ fn next(class: Class, has_begun: bool, launches: u32) -> Next {
 fn succeeded(transition: Transition) -> Ended {
     Ended {
         outcome: Outcome::Succeeded(transition),
-        class: None,
-        explanation: String::new(),
+        failure: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::{convert::Infallible, rc::Rc, time::Duration};
 use datastore::{AttemptRef, StoreError};
 use model::{
     batch::{JobDetail, JobId, JobStatus, terminate_reason},
+    failure::{Class, Explanation},
     spec::TaskOutcome,
 };
 use scheduler::{FailureClass, Outcome};
@@ -14,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    CANCEL_GRACE, Ended, Launch, Shared, What,
+    CANCEL_GRACE, Ended, Failure, Launch, Shared, What,
     end::{self, News, Verdict},
     submit::{Pending, Recorded, pause_unless_cancelled},
     tail::{self, More, Tail},
@@ -120,8 +121,10 @@ pub(super) async fn follow(
 pub(super) fn never_submitted(shared: &Shared, launch: &Launch) {
     let ended = Ended {
         outcome: Outcome::Failed(FailureClass::NoRetry),
-        class: None,
-        explanation: "The run ended before the task was submitted.".to_owned(),
+        failure: Some(Failure {
+            class: Class::CancelledByUs,
+            explanation: Explanation::of("The run ended before the task was submitted"),
+        }),
     };
     shared.tell(launch.task, launch.attempt, What::Ended(ended));
 }
@@ -230,6 +233,7 @@ async fn terminate_when_cancelled(
             say(shared, recorded, job, &text);
         }
         said = Some(why);
+        shared.client.repeats("TerminateJob");
         tokio::time::sleep(jittered(TERMINATE_RETRY)).await;
     }
 }
@@ -243,6 +247,7 @@ async fn terminate_array(shared: Rc<Shared>, array: JobId) {
             Some(why) => {
                 let text = format!("The array job {array} could not be terminated: {why}.");
                 shared.troubles.batch.say(text);
+                shared.client.repeats("TerminateJob");
                 jittered(TERMINATE_RETRY)
             }
         };
@@ -312,6 +317,9 @@ impl<'a> Following<'a> {
         }
         let text = format!("Task is starting (status {status})...");
         say(self.shared, self.recorded, self.job, &text);
+        let launch = &self.recorded.pending.launch;
+        let what = What::Status(status.clone());
+        self.shared.tell(launch.task, launch.attempt, what);
         self.said = Some(status);
     }
 

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod arrays;
+mod budget;
 mod chain;
 mod end;
 mod fence;
@@ -37,12 +38,12 @@ use compute::host::protocol::BatchCommand;
 use datastore::KnownValues;
 use model::{
     Attempt, Plan, TaskKey, TaskPath,
-    batch::{Entry, JobDetail, JobId, Warning, overrides, terminate_reason},
-    failure::Class,
+    batch::{Entry, JobDetail, JobId, JobStatus, Warning, overrides, terminate_reason},
+    failure::{Class, Explanation},
     launch_record::LocalMember,
     layout::Stream,
     lease::LeaseState,
-    run_record::Launcher,
+    run_record::{ApiCalls, Launcher},
 };
 use scheduler::Outcome;
 use tokio::{
@@ -53,6 +54,7 @@ use tokio::{
 pub(crate) use self::{
     adopt::Adopted,
     arrays::ArrayMin,
+    budget::calls_per_second,
     chain::Turns,
     fence::Fenced,
     lease::{LEASE, grace_of_environment},
@@ -104,6 +106,8 @@ pub(crate) enum BatchEvent {
 pub(crate) enum What {
     /// Its job has an id.
     Submitted { job: String },
+    /// Its job is in this state; each is told once.
+    Status(JobStatus),
     /// Something the user should read; it also goes into the launcher's log of the attempt.
     Said(String),
     /// Lines of the task's own log, each with its newline.
@@ -118,10 +122,15 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
-    /// The sort of failure, if Batch or the container tell of one.
-    pub(crate) class: Option<Class>,
-    /// What went wrong, with its evidence and the fix; empty after a success.
-    pub(crate) explanation: String,
+    /// What went wrong; nothing after a success.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// What went wrong in an attempt.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) class: Class,
+    pub(crate) explanation: Explanation,
 }
 
 /// What containers of this run are told about where they are.
@@ -334,6 +343,7 @@ pub(crate) struct Start {
 /// Batch, as the driver holds it.
 #[derive(Debug)]
 pub(crate) struct Batch {
+    client: Client,
     launches: mpsc::UnboundedSender<Launch>,
     coming: signal::Sender<usize>,
     cancel: Rc<signal::Sender<bool>>,
@@ -378,6 +388,7 @@ impl Batch {
             troubles.clone(),
             cancelled.clone(),
         ));
+        let handle = client.clone();
         let shared = Rc::new(Shared {
             metadata_root: plan.metadata_root.as_ref().map(PathBuf::from),
             plan,
@@ -405,6 +416,7 @@ impl Batch {
         tokio::task::spawn_local(submitter.run(queue));
         keep_lease(&shared);
         Self {
+            client: handle,
             launches,
             coming,
             cancel: Rc::new(cancel),
@@ -444,6 +456,11 @@ impl Batch {
     pub(crate) fn expect(&self, coming: usize) {
         self.coming
             .send_if_modified(|before| std::mem::replace(before, coming) != coming);
+    }
+
+    /// Calls of AWS Batch so far, by action.
+    pub(crate) fn calls(&self) -> BTreeMap<String, ApiCalls> {
+        self.client.calls_so_far()
     }
 
     /// Terminates every job of this run and submits nothing more. Each attempt still ends by a

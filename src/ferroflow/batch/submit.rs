@@ -420,6 +420,7 @@ async fn obtain_job(shared: &Shared, submission: &Submission) -> Obtained {
                 }
             }
         }
+        shared.client.repeats("SubmitJob");
         pause_unless_cancelled(shared, pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

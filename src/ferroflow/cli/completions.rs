@@ -34,7 +34,7 @@ const ZSH_END: &str = "if [ \"$funcstack[1]\"";
 
 const BASH: &str = r#"_ferroflow_or_flow() {
     local first=1
-    [[ ${COMP_WORDS[1]} == -v || ${COMP_WORDS[1]} == --verbose ]] && first=2
+    while [[ ${COMP_WORDS[first]} == @(-v|--verbose|--json) && $COMP_CWORD -gt $first ]]; do first=$((first + 1)); done
     # What follows a flow is the flow's: files, as everywhere.
     COMPREPLY=()
     [[ $COMP_CWORD -gt $first && ${COMP_WORDS[first]} == *.py ]] && return
@@ -53,7 +53,7 @@ complete -F _ferroflow_or_flow -o bashdefault -o default ferroflow
 
 const ZSH: &str = r#"_ferroflow_or_flow() {
     local -i first=2
-    [[ $words[2] == (-v|--verbose) ]] && first=3
+    while [[ $words[first] == (-v|--verbose|--json) ]] && (( CURRENT > first )); do (( first++ )); done
     if (( CURRENT > first )) && [[ $words[first] == *.py ]]; then
         # What follows a flow is the flow's.
         _files

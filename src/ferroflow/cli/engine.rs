@@ -15,8 +15,12 @@ pub(crate) struct Args {
     /// Number of the inherited socket to the process that forks tasks.
     #[arg(long)]
     fork_fd: Option<RawFd>,
+
+    /// Number of the inherited stream for events.
+    #[arg(long)]
+    events_fd: Option<RawFd>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    engine::run(args.fd, args.fork_fd)
+    engine::run(args.fd, args.fork_fd, args.events_fd)
 }

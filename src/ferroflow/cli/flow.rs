@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{dev, verbose};
+use super::{Front, dev, events, verbose};
 use crate::{
     host_files,
     interpreter::{self, Interpreter},
@@ -40,7 +40,7 @@ impl<'a> Flow<'a> {
 }
 
 /// Replaces this process by Python, so that signals, exit code and terminal are Python's own.
-pub(crate) fn run(flow: Flow, args: &[OsString], is_verbose: bool) -> Result<ExitCode> {
+pub(crate) fn run(flow: Flow, args: &[OsString], front: Front) -> Result<ExitCode> {
     match flow {
         Flow::File(file) if !Path::new(file).exists() => bail!(
             "the flow file `{}` does not exist\nhint: the first argument is the path of a Python file",
@@ -67,7 +67,8 @@ pub(crate) fn run(flow: Flow, args: &[OsString], is_verbose: bool) -> Result<Exi
         command.env("PYTHONPATH", host_files::python_path(&python)?);
     }
     dev::auto::prepare(&mut command, args, &python)?;
-    if is_verbose {
+    events::prepare(&mut command, args, front.json)?;
+    if front.verbose {
         verbose::tell(&mut command, &python, how);
     }
     let error = command.exec();

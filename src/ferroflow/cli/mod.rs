@@ -8,6 +8,7 @@ mod completions;
 mod dev;
 mod doctor;
 mod engine;
+mod events;
 mod flow;
 #[cfg(test)]
 mod help;
@@ -28,7 +29,10 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ContextKind};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ErrorKind},
+};
 use model::exit_code;
 use tracing_subscriber::EnvFilter;
 
@@ -43,15 +47,41 @@ use crate::{advice, report::Stderr};
     name = "ferroflow",
     version,
     arg_required_else_help = true,
-    override_usage = "ferroflow [-v] FLOW.py ARGS…\n       ferroflow [-v] -m MODULE ARGS…\n       ferroflow [-v] COMMAND",
+    override_usage = "ferroflow [-v] [--json] FLOW.py ARGS…\n       ferroflow [-v] [--json] -m MODULE ARGS…\n       ferroflow [-v] COMMAND",
     after_help = AFTER_HELP,
 )]
 struct Cli {
+    #[command(flatten)]
+    front: Front,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What may stand in front of a flow.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::Args)]
+pub(crate) struct Front {
     /// Tells on standard error what is run: interpreter, program, extension, datastore; and what the engine does
     #[arg(short, long)]
     verbose: bool,
-    #[command(subcommand)]
-    verb: Verb,
+    /// Before a flow that is run: events on standard output, one JSON object per line; all else on standard error
+    #[arg(long)]
+    json: bool,
+}
+
+impl Front {
+    /// The options that arguments begin with, and the rest.
+    fn leading(args: &[OsString]) -> (Self, &[OsString]) {
+        let (mut front, mut rest) = (Self::default(), args);
+        while let Some((first, after)) = rest.split_first() {
+            match first.to_str() {
+                Some("-v" | "--verbose") => front.verbose = true,
+                Some("--json") => front.json = true,
+                _ => break,
+            }
+            rest = after;
+        }
+        (front, rest)
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -59,6 +89,7 @@ Examples:
   ferroflow flow.py run                     every option and command of the flow is Metaflow's
   ferroflow flow.py run --with batch        on AWS Batch, or on the embedded stack
   ferroflow -v flow.py run                  the same, and what it is run with
+  ferroflow --json flow.py run              events for programs
   ferroflow -m package.flow run             a flow that Python finds as a module
   ferroflow status                          how the latest runs stand
   ferroflow why MyFlow/1795629404190365     why its jobs are not running
@@ -75,6 +106,7 @@ Variables:
   FERROFLOW_DEV              auto, always or never: when the embedded stack starts by itself
   FERROFLOW_LEASE            how long jobs go on without their launcher: 24h, or off
   FERROFLOW_WHY_AFTER        seconds in RUNNABLE after which a run says why jobs wait, or off
+  FERROFLOW_JSON=1           as --json
   FERROFLOW_LOG              what the engine tells of itself, e.g. info
   NO_COLOR                   no colours";
 
@@ -104,14 +136,13 @@ enum Verb {
 /// Runs a command line; the result is the exit code of the process.
 pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     let first = args.get(1);
-    let is_verbose = first.is_some_and(|first| first == "-v" || first == "--verbose");
-    let rest = &args[args.len().min(1 + usize::from(is_verbose))..];
+    let (front, rest) = Front::leading(args.get(1..).unwrap_or_default());
     let outcome = match flow::Flow::leading(rest) {
         Some((flow, arguments)) => {
-            start_tracing(is_verbose).and_then(|()| flow::run(flow, arguments, is_verbose))
+            start_tracing(front.verbose).and_then(|()| flow::run(flow, arguments, front))
         }
         None => match parse(&args) {
-            Ok(cli) => start_tracing(cli.verbose).and_then(|()| run_verb(cli.verb)),
+            Ok(cli) => start_tracing(cli.front.verbose).and_then(|()| run_verb(cli.verb)),
             Err(error) => return not_parsed(&error, first.map(OsString::as_os_str)),
         },
     };
@@ -124,7 +155,12 @@ fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     if args.iter().any(|arg| arg == "--version") {
         command = command.long_version(version::facts());
     }
-    Cli::from_arg_matches(&command.try_get_matches_from(args)?)
+    let cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(args)?)?;
+    if cli.front.json {
+        let text = "--json before a command that is not a flow; what a command prints as JSON its own --json says";
+        return Err(command.error(ErrorKind::ArgumentConflict, text));
+    }
+    Ok(cli)
 }
 
 fn run_verb(verb: Verb) -> Result<ExitCode> {
@@ -201,5 +237,28 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_before_a_flow_come_in_any_order() {
+        let leading = |line: &str| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let (front, rest) = Front::leading(&args);
+            (front.verbose, front.json, rest.to_vec())
+        };
+        let flow = || vec![OsString::from("flow.py"), OsString::from("--json")];
+        assert_eq!(leading("flow.py --json"), (false, false, flow()));
+        assert_eq!(leading("-v flow.py --json"), (true, false, flow()));
+        assert_eq!(
+            leading("--json --verbose flow.py --json"),
+            (true, true, flow())
+        );
+    }
+
+    #[test]
+    fn events_are_a_flows() {
+        let args: Vec<OsString> = ["ferroflow", "--json", "status"].map(OsString::from).into();
+        let error = parse(&args).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
     }
 }

@@ -49,7 +49,7 @@ const SECRET: [&str; 4] = [
 ];
 
 /// Variables that are shown as they are, in the order of the list.
-const VARIABLES: [&str; 29] = [
+const VARIABLES: [&str; 31] = [
     "METAFLOW_HOME",
     "METAFLOW_PROFILE",
     "FERROFLOW",
@@ -61,7 +61,9 @@ const VARIABLES: [&str; 29] = [
     "FERROFLOW_OOM_RETRIES",
     "FERROFLOW_OOM_MAX_MEMORY",
     "FERROFLOW_USAGE",
+    "FERROFLOW_BATCH_TPS",
     "FERROFLOW_BOOTSTRAP_DIR",
+    "FERROFLOW_JSON",
     "FERROFLOW_LOG",
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",

@@ -11,7 +11,7 @@ use super::{
     running::{Place, Running},
 };
 use crate::{
-    batch::{Adopted, BatchEvent, Ended, Launch, What},
+    batch::{Adopted, BatchEvent, Ended, Failure, Launch, What},
     report::{LogLine, Tone},
 };
 
@@ -33,6 +33,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             batch.launch(launch);
         }
         self.say_start(task, attempt, &head);
+        self.tell_start((task, attempt), None);
         if attempt.0 > 0 && !self.run.task(task).free {
             self.store_pause((task, attempt));
         }
@@ -98,8 +99,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 tracing::info!(task = %key.0, attempt = %key.1, job, "submitted");
                 if let Some(running) = self.attempts.get_mut(&key) {
                     running.place = Place::Batch { job };
+                    self.tell_job(key);
                 }
             }
+            What::Status(status) => self.on_status(key, &status),
             What::Said(text) => self.chatter(key, &text),
             What::Lines { stream, lines } => self.task_lines(key, stream, &lines),
             What::Refused(why) => self.on_refused(key, &why),
@@ -169,6 +172,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             let text = mflog::parse(line).map_or(text, |parsed| {
                 String::from_utf8_lossy(parsed.message.trim_ascii_end()).into_owned()
             });
+            running.last.push(&text);
             self.console.line(
                 at,
                 &running.head,
@@ -187,30 +191,30 @@ impl<S: ObjectStore + 'static> Driver<S> {
         }
         self.system_log_line(key, Stream::Stderr, "Task failed.");
         self.say(Tone::System, "This failed task will not be retried.");
+        self.on_refusal(key, why);
         let outcome = Outcome::Failed(FailureClass::NoRetry);
         self.settle(key, outcome, model::exit_code::DISALLOW_RETRY);
     }
 
     fn on_batch_ended(&mut self, key: (TaskKey, Attempt), ended: Ended) {
         self.say_flushing();
-        let Ended {
-            outcome,
-            class,
-            explanation,
-        } = ended;
-        if let Some(class) = class {
+        let Ended { outcome, failure } = ended;
+        if let Some(Failure { class, explanation }) = &failure {
             let step = self.step(key.0).clone();
             self.recorder
                 .change()
-                .count_failure(&step, class, &explanation);
+                .count_failure(&step, *class, &explanation.to_string());
         }
         if let Outcome::Succeeded(transition) = &outcome {
             let text = self.with_job(key, "Task finished with exit code 0.");
             self.chatter(key, &text);
             self.tell_success(key, transition);
         } else {
-            let text = self.with_job(key, &explanation);
-            self.process_line(key, Stream::Stderr, &text);
+            if let Some(failure) = failure {
+                let text = self.with_job(key, &failure.explanation.to_string());
+                self.process_line(key, Stream::Stderr, &text);
+                self.on_failure(key, failure);
+            }
             self.system_log_line(key, Stream::Stderr, "Task failed.");
             let class = FailureClass::NoRetry;
             if outcome == Outcome::Failed(class)

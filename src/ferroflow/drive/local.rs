@@ -25,9 +25,9 @@ const SEGMENTATION_FAULT: i32 = -11;
 pub(super) struct Judged {
     task: TaskKey,
     attempt: Attempt,
-    return_code: i32,
+    pub(super) return_code: i32,
     /// Read only after exit code 0.
-    result: Option<TaskResult>,
+    pub(super) result: Option<TaskResult>,
 }
 
 /// How an attempt on this machine is to start.
@@ -79,6 +79,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.say_start(task, attempt, &head);
         let running = Running::new(path, head, self.plan.limits.max_log_size);
         self.attempts.insert((task, attempt), running);
+        self.tell_start((task, attempt), Some(process.pid));
     }
 
     pub(super) fn on_local(&mut self, event: LocalEvent) {
@@ -91,6 +92,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             } => {
                 if let Some(running) = self.attempts.get_mut(&(task, attempt)) {
                     let LogLine { at, text } = running.log.process_line(stream, &line);
+                    running.last.push(&text);
                     self.console.line(at, &running.head, Tone::User, &text);
                 }
             }
@@ -182,6 +184,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             (None, _) if killed => {}
             (None, _) => self.system_log_line(key, Stream::Stderr, "Task failed."),
         }
+        self.on_local_failure(key, judged);
         if cleaned || judged.return_code == DISALLOW_RETRY {
             self.say(Tone::System, "This failed task will not be retried.");
             return Outcome::Failed(FailureClass::NoRetry);

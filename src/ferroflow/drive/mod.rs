@@ -4,15 +4,18 @@
 
 mod batch;
 mod commands;
+mod failing;
 mod halt;
 mod local;
 mod progress;
 mod record;
 mod running;
+mod states;
 mod take_over;
+mod telling;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -42,12 +45,13 @@ use self::{
     halt::Halting,
     record::{RECORD_INTERVAL, Recorder},
     running::Running,
+    states::States,
 };
 use crate::{
     advice,
     batch::{Adopted, Batch, BatchEvent, Fenced, Recovered, Troubles, Turns},
     failpoint,
-    report::{Console, FRAME, StepLines, Tone},
+    report::{Console, Events, FRAME, Failures, StepLines, Tone},
     trouble::{Patience, Trouble},
 };
 
@@ -77,6 +81,8 @@ pub(crate) struct RunStart {
     pub launcher: Launcher,
     /// The host's process group.
     pub launcher_group: Pid,
+    /// Where events go, if anybody wants them.
+    pub events: Events,
     /// Who forks attempts, if anybody does.
     pub fork_server: Option<ForkServer>,
     /// How long it waits for what may not pass.
@@ -133,6 +139,14 @@ pub(crate) struct Driver<S> {
     known: Arc<KnownValues>,
     console: Console,
     step_lines: StepLines,
+    events: Events,
+    began: Instant,
+    states: States,
+    failures: Failures,
+    /// Tasks whose next attempt waits for `minutes_between_retries`.
+    delayed: HashSet<TaskKey>,
+    /// Steps of which it was said that not all their tasks run at once.
+    wide: BTreeSet<StepName>,
     local: LocalCompute,
     local_events: mpsc::Receiver<LocalEvent>,
     batch: Option<Batch>,
@@ -176,6 +190,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             host,
             launcher,
             launcher_group,
+            events,
             fork_server,
             patience,
             turns,
@@ -200,6 +215,12 @@ impl<S: ObjectStore + 'static> Driver<S> {
             run: Run::new(Arc::clone(&plan))?,
             console: Console::new(plan.console, launcher_group),
             step_lines: StepLines::default(),
+            events,
+            began: Instant::now(),
+            states: States::default(),
+            failures: Failures::default(),
+            delayed: HashSet::new(),
+            wide: BTreeSet::new(),
             known,
             batch,
             batch_events,
@@ -240,6 +261,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         let mut recording = tokio::time::interval(RECORD_INTERVAL);
         let mut frames = tokio::time::interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.tell_run_start();
         match self.recovered.take() {
             Some(recovered) => self.take_over(recovered),
             None => self.handle(Event::Begun),
@@ -250,7 +272,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 return Err(fenced.into());
             }
             if let Some(broken) = self.broken.take_if(|_| self.attempts.is_empty()) {
+                self.say_failures();
                 self.record_end(RunState::Failed).await;
+                self.tell_run_end(RunState::Failed, Some(&format!("{:#}", broken.error)));
                 return Err(broken.error);
             }
             if self.broken.is_none() {
@@ -271,7 +295,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 Some(event) = self.local_events.recv() => self.on_local(event),
                 Some(event) = self.batch_events.recv() => self.on_batch(event),
                 Some(happening) = self.reported.recv() => self.on_happening(happening),
-                Some(text) = self.notices.recv() => self.say(Tone::System, &text),
+                Some(text) = self.notices.recv() => self.notice(&text),
                 _ = progress.tick() => self.print_progress(),
                 _ = recording.tick() => self.record_now_and_then(),
                 _ = frames.tick(), if self.console.is_live() => {}
@@ -382,6 +406,12 @@ impl<S: ObjectStore + 'static> Driver<S> {
     }
 
     fn handle(&mut self, event: Event) {
+        if let Event::TaskEnded { task, attempt, .. }
+        | Event::LaunchRefused { task, attempt }
+        | Event::LaunchFailed { task, attempt } = event
+        {
+            self.now_is((task, attempt), None);
+        }
         let (at, mut commands) = (now(), Vec::new());
         if let Some(turns) = &self.turns {
             turns.push(Turn::Event {
@@ -406,6 +436,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
         for command in commands {
             match command {
                 Command::Launch(launch) => {
+                    for &(task, attempt) in &launch.members {
+                        self.on_launched(task, attempt);
+                    }
                     self.unasked.extend(launch.members);
                     self.ask();
                 }
@@ -421,6 +454,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
     fn wake(&mut self, timer: TimerId, at: Timestamp) {
         let delay = Duration::from_millis(at.0.saturating_sub(now().0).max(0).cast_unsigned());
         self.tell_pause(timer.task);
+        self.delayed.insert(timer.task);
+        self.tell_retry(timer.task, timer.attempt, delay);
         let reports = self.reports.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(delay).await;
@@ -430,11 +465,14 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     /// Tells the host, then waits until it has closed its end.
     async fn leave(mut self, outcome: &FinishOutcome) -> Result<()> {
+        self.say_failures();
         self.console.close();
-        self.record_end(record::state_after(outcome)).await;
+        let state = record::state_after(outcome);
+        self.record_end(state).await;
         if let Some(batch) = &self.batch {
             batch.finish().await;
         }
+        self.tell_run_end(state, telling::error_of(outcome));
         self.host.finish(outcome);
         while let Some(event) = self.host_events.recv().await {
             if matches!(event, HostEvents::Gone) {

@@ -11,9 +11,10 @@ use crate::report::Tone;
 impl<S: ObjectStore + 'static> Driver<S> {
     /// Shows what was printed, and how far the steps are.
     pub(super) fn show(&mut self) {
-        let (run, steps) = (&self.run, &mut self.step_lines);
+        let (run, steps, ahead) = (&self.run, &mut self.step_lines, self.states.of_steps());
         self.console
-            .flush(|room| steps.of(&run.progress(), Instant::now(), room));
+            .flush(|room| steps.of(&run.progress(), ahead, Instant::now(), room));
+        self.events.flush();
     }
 
     pub(super) fn print_progress(&mut self) {

@@ -8,11 +8,11 @@ use model::{
     Plan, layout,
     run_record::{Launcher, RunRecord, RunState, StepRecord},
 };
-use scheduler::StepProgress;
+use scheduler::{Run, StepProgress};
 use tokio::task::JoinHandle;
 
 use super::{Driver, now};
-use crate::batch::Recovered;
+use crate::batch::{Batch, Recovered};
 
 /// Time between two writings while the run goes on.
 pub(super) const RECORD_INTERVAL: Duration = Duration::from_secs(10);
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Recorder {
     record: RunRecord,
     changed: bool,
+    /// Calls of AWS Batch that had been throttled when it was last written.
+    throttled: u64,
     /// The last writing. One at a time: a store may let a slow one overtake the next.
     writing: Option<JoinHandle<()>>,
 }
@@ -40,8 +42,14 @@ impl Recorder {
         Self {
             record,
             changed: true,
+            throttled: 0,
             writing: None,
         }
+    }
+
+    /// Who launches the run.
+    pub(super) fn launcher(&self) -> &Launcher {
+        &self.record.launcher
     }
 
     fn is_writing(&self) -> bool {
@@ -64,7 +72,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         if self.recorder.is_writing() || may_be_anothers {
             return;
         }
-        if std::mem::take(&mut self.recorder.changed) {
+        if std::mem::take(&mut self.recorder.changed) | self.is_throttled_again() {
             self.recorder.writing = Some(tokio::task::spawn_local(self.write_record()));
         }
     }
@@ -86,10 +94,18 @@ impl<S: ObjectStore + 'static> Driver<S> {
         }
     }
 
+    /// Who waits for such a run may want to know.
+    fn is_throttled_again(&mut self) -> bool {
+        let calls = self.batch.as_ref().map(Batch::calls).unwrap_or_default();
+        let throttled = calls.values().map(|calls| calls.throttled).sum();
+        std::mem::replace(&mut self.recorder.throttled, throttled) != throttled
+    }
+
     fn write_record(&mut self) -> impl Future<Output = ()> + 'static {
         let record = &mut self.recorder.record;
         record.written_at = now();
-        record.steps = self.run.progress().steps.into_iter().map(step).collect();
+        record.batch_calls = self.batch.as_ref().map(Batch::calls).unwrap_or_default();
+        record.steps = steps(&self.run);
         let key = layout::run_record(&record.flow, &record.run);
         let body = serde_json::to_vec(record);
         let store = Arc::clone(&self.store);
@@ -106,6 +122,11 @@ impl<S: ObjectStore + 'static> Driver<S> {
             }
         }
     }
+}
+
+/// How far the steps are.
+pub(super) fn steps(run: &Run) -> Vec<StepRecord> {
+    run.progress().steps.into_iter().map(step).collect()
 }
 
 fn step(progress: StepProgress<'_>) -> StepRecord {

@@ -9,7 +9,7 @@ use model::{Attempt, Fanout, TaskKey, TaskPath, Transition, layout::Stream};
 use scheduler::Outcome;
 
 use super::{Driver, Happening};
-use crate::report::{TaskLog, Tone};
+use crate::report::{LastLines, TaskLog, Tone};
 
 /// Where an attempt runs, as far as the console tells.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(super) struct Running {
     /// What begins its console lines.
     pub(super) head: String,
     pub(super) log: TaskLog,
+    /// The last lines of the task's own.
+    pub(super) last: LastLines,
     pub(super) place: Place,
     /// The run ended while the attempt was running.
     pub(super) cleaned: bool,
@@ -54,6 +56,7 @@ impl Running {
             path,
             head,
             log: TaskLog::new(max_log_size),
+            last: LastLines::default(),
             place: Place::Here,
             cleaned: false,
             killed: false,
@@ -104,6 +107,8 @@ impl<S: ObjectStore + 'static> Driver<S> {
             tell(&format!("Foreach yields {splits} child steps."));
         }
         tell("Task finished successfully.");
+        self.tell_end_of_task(key, transition);
+        self.say_width(transition);
     }
 
     /// Stores the launcher's logs of an ended attempt; only after that is it over.

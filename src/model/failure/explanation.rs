@@ -1,5 +1,7 @@
 //! Failures in words: what happened, the evidence, what to do about it. One line each.
 
+use std::fmt;
+
 use super::{
     BootstrapFault, Class, Evidence, Outlook,
     evidence::KILLED,
@@ -16,9 +18,46 @@ use crate::{
 /// What bash adds to the number of the signal that ended a program.
 const BY_SIGNAL: i32 = 128;
 
+/// A failure in words. As text it is one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What happened, and the evidence; without a period at its end.
+    pub cause: String,
+    /// What to do about it, or where to look, as a clause without a period at its end.
+    pub fix: Option<String>,
+}
+
+impl Explanation {
+    /// Of a cause about which nothing more can be said.
+    pub fn of(cause: impl Into<String>) -> Self {
+        Self {
+            cause: cause.into(),
+            fix: None,
+        }
+    }
+
+    fn with_fix(cause: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            fix: Some(fix.into()),
+            ..Self::of(cause)
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fix {
+            // A sentence of its own.
+            Some(fix) if fix.starts_with(char::is_uppercase) => write!(f, "{}. {fix}.", self.cause),
+            Some(fix) => write!(f, "{}: {fix}.", self.cause),
+            None => write!(f, "{}.", self.cause),
+        }
+    }
+}
+
 impl Evidence<'_> {
-    /// One line for the user that names what happened, the evidence and what to do about it.
-    pub fn explanation(&self) -> String {
+    /// What happened, the evidence and what to do about it.
+    pub fn explanation(&self) -> Explanation {
         let class = self.class();
         match class {
             Class::UserError => self.user_error(),
@@ -31,19 +70,22 @@ impl Evidence<'_> {
                 let (what, fix) = self
                     .by_itself(class)
                     .unwrap_or_else(|| what_and_fix(class, &said));
-                format!("{what} ({said}): {fix}.")
+                Explanation::with_fix(format!("{what} ({said})"), fix)
             }),
         }
     }
 
     /// The container's words, where the datastore told it not to start user code.
-    fn not_started(&self) -> Option<String> {
+    fn not_started(&self) -> Option<Explanation> {
         match &self.outcome?.ended {
             Ended::NotStarted {
                 message,
                 stopped: Some(_),
                 ..
-            } => Some(format!("The task did not start: {}.", one_line(message))),
+            } => Some(Explanation::of(format!(
+                "The task did not start: {}",
+                one_line(message)
+            ))),
             _ => None,
         }
     }
@@ -63,37 +105,42 @@ impl Evidence<'_> {
         }
     }
 
-    fn user_error(&self) -> String {
+    fn user_error(&self) -> Explanation {
         let Some(outcome) = self.outcome else {
             let said = self.said();
-            return format!(
-                "The task failed, and its container could not say more ({said}): its log may say \
-                 why."
+            return Explanation::with_fix(
+                format!("The task failed, and its container could not say more ({said})"),
+                "its log may say why",
             );
         };
         match outcome.ended {
-            Ended::Exited { code: 0, .. } => {
-                "The task ended with exit code 0 and left no complete \
-                 result: its log may say why."
-                    .to_owned()
-            }
+            Ended::Exited { code: 0, .. } => Explanation::with_fix(
+                "The task ended with exit code 0 and left no complete result",
+                "its log may say why",
+            ),
             Ended::Signaled { signal, .. } => {
                 let name = named_signal(signal);
                 let memory = self.memory_hint();
-                format!(
-                    "The task was ended by signal {signal}{name}; the signal came from inside its \
-                     container: its log may say why{memory}."
+                Explanation::with_fix(
+                    format!(
+                        "The task was ended by signal {signal}{name}; the signal came from inside \
+                         its container"
+                    ),
+                    format!("its log may say why{memory}"),
                 )
             }
             _ => {
                 let code = self.exit_code().unwrap_or_default();
                 let (signal, memory) = (by_signal(code), self.memory_hint());
-                format!("The task failed with exit code {code}{signal}: its log says why{memory}.")
+                Explanation::with_fix(
+                    format!("The task failed with exit code {code}{signal}"),
+                    format!("its log says why{memory}"),
+                )
             }
         }
     }
 
-    fn out_of_memory(&self) -> String {
+    fn out_of_memory(&self) -> Explanation {
         let kills = match self.oom_kills() {
             0 => self.said(),
             1 => "the kernel killed one of its processes".to_owned(),
@@ -107,13 +154,13 @@ impl Evidence<'_> {
             (None, Some(memory)) => format!("; it had {} MB", grouped(memory)),
             (None, None) => String::new(),
         };
-        format!(
-            "The task ran out of memory ({kills}{used}): {}.",
-            self.more_memory()
+        Explanation::with_fix(
+            format!("The task ran out of memory ({kills}{used})"),
+            self.more_memory(),
         )
     }
 
-    fn timeout(&self) -> String {
+    fn timeout(&self) -> Explanation {
         let by_batch = self.stopped() != Some(Stopped::TimeLimit);
         let mut said: Vec<String> = by_batch.then(|| self.said()).into_iter().collect();
         said.extend(self.ran_for().map(|s| format!("it ran {} s", grouped(s))));
@@ -137,25 +184,25 @@ impl Evidence<'_> {
         } else {
             format!(" ({})", said.join("; "))
         };
-        format!("The task reached its time limit{said}: {fix}.")
+        Explanation::with_fix(format!("The task reached its time limit{said}"), fix)
     }
 
-    fn bootstrap(&self, fault: BootstrapFault) -> String {
+    fn bootstrap(&self, fault: BootstrapFault) -> Explanation {
         if let Some(Ended::NotStarted { message, .. }) = self.outcome.map(|outcome| &outcome.ended)
         {
             let message = one_line(message);
-            return format!("The task did not start: {message}.");
+            return Explanation::of(format!("The task did not start: {message}"));
         }
         let said = self.said();
         let log = self.where_the_log_is();
-        format!(
-            "The task did not start ({said}): {}{log}.",
-            hints::bootstrap(fault)
+        Explanation::with_fix(
+            format!("The task did not start ({said})"),
+            format!("{}{log}", hints::bootstrap(fault)),
         )
     }
 
     /// Unknown is unknown; here is everything that is known.
-    fn unknown(&self) -> String {
+    fn unknown(&self) -> Explanation {
         let mut known = vec![self.said()];
         known.extend(self.job.map(|job| format!("status {}", job.status)));
         known.push(if self.claimed {
@@ -178,10 +225,12 @@ impl Evidence<'_> {
             Some(KILLED) => format!("; if it needs more memory, {}", self.more_memory()),
             _ => String::new(),
         };
-        format!(
-            "The job ended for a reason that is not known. What is known: {}{log}. Look at the job \
-             in the AWS Batch console{hint}.",
-            known.join("; ")
+        Explanation::with_fix(
+            format!(
+                "The job ended for a reason that is not known. What is known: {}{log}",
+                known.join("; ")
+            ),
+            format!("Look at the job in the AWS Batch console{hint}"),
         )
     }
 

@@ -135,7 +135,7 @@ fn judged(row: &Row) -> (Class, String) {
             Limit::Default(seconds) => TimeLimit::Default(seconds),
         }),
     };
-    (evidence.class(), evidence.explanation())
+    (evidence.class(), evidence.explanation().to_string())
 }
 
 #[test]

@@ -20,4 +20,5 @@ mod reasons;
 pub use advice::RetryAdvice;
 pub use class::{BootstrapFault, Class, Outlook};
 pub use evidence::Evidence;
+pub use explanation::Explanation;
 pub use figures::grouped;

@@ -218,5 +218,5 @@ fn failed(detail: &JobDetail) -> Cause {
         memory: None,
         time_limit: None::<TimeLimit>,
     };
-    Cause::NeverRan(evidence.explanation())
+    Cause::NeverRan(evidence.explanation().to_string())
 }

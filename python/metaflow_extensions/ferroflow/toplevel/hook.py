@@ -148,7 +148,7 @@ _IS_RUN = "run" in sys.argv[1:]
 
 if os.environ.get("FERROFLOW") != "off":
     if _IS_RUN:
-        _call(("ferroflow.runner", "look"), ("ferroflow.loading", "watch"))
+        _call(("ferroflow.events", "look"), ("ferroflow.runner", "look"), ("ferroflow.loading", "watch"))
     sys.meta_path.insert(
         0,
         _Finder(

@@ -82,7 +82,8 @@ fn use_stack(command: &mut Command, python: &Path) -> Result<()> {
     Ok(())
 }
 
-fn starts_run(args: &[OsString]) -> bool {
+/// Perhaps: the words may be values of options, too.
+pub(crate) fn starts_run(args: &[OsString]) -> bool {
     args.iter().any(|arg| arg == "run" || arg == "resume")
 }
 

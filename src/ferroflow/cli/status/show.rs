@@ -52,6 +52,7 @@ pub(super) fn block(record: &RunRecord, verbose: bool) -> String {
     if verbose {
         text.push_str(&reasons(record));
         text.push_str(&steps(record));
+        text.push_str(&batch_calls(record));
     }
     if is_orphan(record) {
         let run = format!("{}/{}", record.flow, record.run);
@@ -178,6 +179,20 @@ fn steps(record: &RunRecord) -> String {
         [step.step.to_string(), tasks, started, succeeded, failed]
     });
     let head = ["step", "tasks", "attempts", "succeeded", "failed"].map(str::to_owned);
+    columns(&[head].into_iter().chain(rows).collect::<Vec<_>>(), "  ")
+}
+
+fn batch_calls(record: &RunRecord) -> String {
+    if record.batch_calls.is_empty() {
+        return String::new();
+    }
+    let rows = record.batch_calls.iter().map(|(action, calls)| {
+        let numbers = [calls.calls, calls.throttled, calls.retried];
+        let [made, throttled, retried] = numbers.map(|number| number.to_string());
+        let allowed = format!("{} a minute", calls.allowed_per_minute);
+        [action.clone(), made, throttled, retried, allowed]
+    });
+    let head = ["AWS Batch", "calls", "throttled", "retried", "allowed"].map(str::to_owned);
     columns(&[head].into_iter().chain(rows).collect::<Vec<_>>(), "  ")
 }
 

@@ -33,6 +33,7 @@ fn progress_counts_attempts_tasks_and_steps() {
                     done: 1,
                     failed: 0,
                     tasks: 1,
+                    waiting: 0,
                 },
                 StepProgress {
                     step: &name("work"),
@@ -40,6 +41,7 @@ fn progress_counts_attempts_tasks_and_steps() {
                     done: 3,
                     failed: 1,
                     tasks: 5,
+                    waiting: 0,
                 },
             ],
             not_started: vec![&name("j"), &name("end")],
