@@ -122,9 +122,18 @@ impl Submitter {
     }
 
     async fn submit(&mut self, batch: Vec<Pending>) {
-        let mut requested = Vec::new();
+        let mut requested: Vec<(Pending, request::Job)> = Vec::new();
         for pending in batch {
             let shared = &self.shared;
+            let shares = |(last, _): &&(Pending, _)| {
+                let (last, this) = (&last.launch, &pending.launch);
+                last.path.step == this.path.step && this.command.shares_with(&last.command)
+            };
+            if let Some((_, job)) = requested.last().filter(shares) {
+                let job = job.clone();
+                requested.push((pending, job));
+                continue;
+            }
             // Boxed: one at a time, and large.
             let job = Box::pin(job_of(shared, &pending.launch));
             match until_cancelled(shared, job).await {

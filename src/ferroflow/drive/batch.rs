@@ -1,7 +1,10 @@
 //! Attempts on AWS Batch, as the driver sees them: words for the console, lines for the log, and
 //! an end.
 
-use compute::host::protocol::{BatchCommand, FinishOutcome, Prepared};
+use compute::host::{
+    BatchTask,
+    protocol::{FinishOutcome, Prepared},
+};
 use datastore::ObjectStore;
 use model::{Attempt, TaskKey, TaskPath, layout::Stream, mflog};
 use scheduler::{Event, FailureClass, Outcome};
@@ -22,7 +25,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         task: TaskKey,
         attempt: Attempt,
         prepared: Prepared,
-        command: Box<BatchCommand>,
+        command: BatchTask,
     ) {
         let path = self.path(self.step(task), prepared.task_id);
         let Some(batch) = &self.batch else {

@@ -6,6 +6,7 @@ mod batch;
 mod commands;
 mod halt;
 mod local;
+mod prepare;
 mod progress;
 mod record;
 mod running;
@@ -19,10 +20,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use compute::{
-    host::{
-        Host, HostError, HostEvents,
-        protocol::{FinishOutcome, Prepared},
-    },
+    host::{Host, HostEvents, protocol::FinishOutcome},
     local::{ForkServer, LocalCompute, LocalEvent},
 };
 use datastore::{KnownValues, ObjectStore};
@@ -39,6 +37,7 @@ use tokio::{
 
 use self::{
     halt::Halting,
+    prepare::Answered,
     record::{RECORD_INTERVAL, Recorder},
     running::Running,
 };
@@ -84,11 +83,7 @@ pub(crate) struct RunStart {
 /// What can happen to a run.
 #[derive(Debug)]
 enum Happening {
-    Prepared {
-        task: TaskKey,
-        attempt: Attempt,
-        answer: Result<Prepared, HostError>,
-    },
+    Prepared(Answered),
     Judged(local::Judged),
     Settled {
         task: TaskKey,
@@ -132,6 +127,8 @@ pub(crate) struct Driver<S> {
     unasked: VecDeque<(TaskKey, Attempt)>,
     /// Questions that the host has not answered.
     open_questions: usize,
+    /// Attempts in these.
+    preparing: usize,
     task_ids: HashMap<TaskKey, TaskId>,
     attempts: HashMap<(TaskKey, Attempt), Running>,
     halting: Option<Halting>,
@@ -194,6 +191,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             broken: None,
             unasked: VecDeque::new(),
             open_questions: 0,
+            preparing: 0,
             task_ids: HashMap::new(),
             attempts: HashMap::new(),
             halting: None,
@@ -223,7 +221,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 self.dispatch();
             }
             if let Some(batch) = &self.batch {
-                batch.expect(self.unasked.len() + self.open_questions);
+                batch.expect(self.unasked.len() + self.preparing);
             }
             if let Some(outcome) = self.finished.take() {
                 return self.leave(&outcome).await;
@@ -285,11 +283,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     fn on_happening(&mut self, happening: Happening) {
         match happening {
-            Happening::Prepared {
-                task,
-                attempt,
-                answer,
-            } => self.on_prepared(task, attempt, answer),
+            Happening::Prepared(answered) => self.on_prepared(answered),
             Happening::Judged(judged) => self.on_judged(judged),
             Happening::Settled {
                 task,
@@ -351,15 +345,14 @@ impl<S: ObjectStore + 'static> Driver<S> {
     fn carry_out(&mut self, commands: Vec<Command>) {
         for command in commands {
             match command {
-                Command::Launch(launch) => {
-                    self.unasked.extend(launch.members);
-                    self.ask();
-                }
+                Command::Launch(launch) => self.unasked.extend(launch.members),
                 Command::Halt(cause) => self.halt(cause),
                 Command::Wake { timer, at } => self.wake(timer, at),
                 Command::Finish(outcome) => self.finished = Some(self.finish_outcome(outcome)),
             }
         }
+        // Only now, so that siblings are asked for together.
+        self.ask();
     }
 
     /// The core asks for it only before a retry on Batch, where Metaflow honours
