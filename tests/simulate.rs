@@ -75,7 +75,7 @@ impl Simulated {
     fn calls(&self, operation: &str) -> Vec<i64> {
         let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
         let text = text.expect("a history");
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line));
+        let lines = text.lines().map(serde_json::from_str::<Value>);
         let lines = lines.map(|line| line.expect("a line of JSON"));
         let is_one = |line: &Value| {
             let call = &line["detail"];

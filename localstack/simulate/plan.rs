@@ -96,7 +96,7 @@ impl Step {
             Seconds::All(Time(time)) => time,
             Seconds::Spread(Spread { from, to, seed }) => {
                 let (from, to) = (from.0.min(to.0), from.0.max(to.0));
-                from + (to - from).mul_f64(drawn(seed, split_index))
+                from + to.saturating_sub(from).mul_f64(drawn(seed, split_index))
             }
         }
     }

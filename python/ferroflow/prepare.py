@@ -6,6 +6,7 @@ they call `subprocess.Popen`; a stand-in takes the command line and the environm
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -24,6 +25,10 @@ from .plan import batch_decorator
 
 # `<attempt>.attempt.json`, by which a task says that an attempt began (task_datastore.py, `init_task`).
 ATTEMPT_FILE = ".attempt.json"
+
+
+# How long siblings are prepared before an answer is given: jobs need not wait for the rest, and signals are looked at.
+LONGEST_ANSWER_S = 0.5
 
 
 class _Captured(BaseException):
@@ -119,19 +124,25 @@ class Preparer:
         }
 
     def prepare_siblings(self, question):
-        """Answers a `prepare_siblings` message: of those that follow from the first, only what is their own is told."""
+        """Answers a `prepare_siblings` message: of those that follow from the first, only what is their own is told.
+
+        An answer that would take long is about the first of them; the engine asks for the rest again.
+        """
         asked = [dict(question, attempt=0, **member) for member in question["members"]]
         answers = [self.prepare(asked[0])]
+        until = time.monotonic() + LONGEST_ANSWER_S
         differences, others = [], []
         if self._may_follow(asked[0], answers[0]):
             answers.append(self.prepare(asked[1]))
+            until = time.monotonic() + LONGEST_ANSWER_S
             try:
                 differences = siblings.differences(*[_sibling(*pair) for pair in zip(answers, asked)])
-                others = self._follow(asked[1:], answers)
+                others = self._follow(asked[1:], answers, until)
                 answers = answers[:1]
             except siblings.Different as error:
                 self._different[question["step"]] = str(error)
-        for question_ in asked[len(answers) + len(others) :]:
+        alone = [] if others else asked[len(answers) :]
+        for question_ in itertools.takewhile(lambda _: time.monotonic() < until, alone):
             answers.append(self.prepare(question_))
         return {
             "type": "prepared_siblings",
@@ -149,12 +160,12 @@ class Preparer:
                 self._different[step] = "its decorators are not known"
         return step not in self._different
 
-    def _follow(self, asked, answers):
+    def _follow(self, asked, answers, until):
         """Makes tasks that follow from the first one; the first of `asked` has been prepared, and shows whether they can."""
         task, write = self.tasks[asked[0]["task"]], self._attempt_file(answers)
         others = [{"task_id": task.task_id, "writes": answers[1]["writes"]}]
         with siblings.in_bulk(self._runtime._metadata):
-            for question in asked[1:]:
+            for question in itertools.takewhile(lambda _: time.monotonic() < until, asked[1:]):
                 sibling = siblings.registered(task, str(question["split_index"]))
                 self.tasks[question["task"]] = sibling
                 others.append({"task_id": sibling.task_id, "writes": write(sibling.task_id)})

@@ -212,8 +212,8 @@ impl Host {
         }
     }
 
-    /// Asks for the command lines of first attempts, one for each of the members, in their order. As [`Self::prepare`] does,
-    /// it sends the question before the first `await`.
+    /// Asks for the command lines of first attempts. The answers are those of the first members, at least of one; the others
+    /// are to be asked for again. As [`Self::prepare`] does, it sends the question before the first `await`.
     pub fn prepare_siblings(
         &self,
         mut question: PrepareSiblings<'_>,

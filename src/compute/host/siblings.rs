@@ -110,7 +110,7 @@ impl TryFrom<(Vec<Step>, Own)> for Difference {
 }
 
 impl PreparedSiblings {
-    /// One answer for each of these siblings; nothing if the host did not answer for all.
+    /// One answer for each of these siblings, or for the first of them; nothing if it does not fit the question.
     pub(super) fn each(self, split_indices: &[u64]) -> Option<Vec<Prepared>> {
         let Self {
             members,
@@ -118,7 +118,7 @@ impl PreparedSiblings {
             others,
             ..
         } = self;
-        if members.len() + others.len() != split_indices.len() {
+        if members.is_empty() || members.len() + others.len() > split_indices.len() {
             return None;
         }
         let differences: Arc<[Difference]> = differences.into();

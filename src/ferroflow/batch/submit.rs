@@ -14,7 +14,7 @@ use model::{
     Timestamp,
     array_spec::{ArrayKey, MAX_CHILDREN},
     batch::{JobId, JobRequest},
-    launch_record::{self, Planned, PlannedMember},
+    launch_record::{self, Planned},
     layout,
     spec::Claim,
 };
@@ -116,8 +116,9 @@ impl Submitter {
     /// Siblings are prepared one after the other, and could go out as one array.
     async fn wait_for_company(&mut self) {
         if self.shared.array_min.is_on() {
+            let patience = arrays::patience(*self.coming.borrow());
             let nobody = self.coming.wait_for(|coming| *coming == 0);
-            let _ = tokio::time::timeout(arrays::COMPANY, nobody).await;
+            let _ = tokio::time::timeout(patience, nobody).await;
         }
     }
 
@@ -180,7 +181,15 @@ impl Submitter {
             submissions.push((job, members));
         }
         let now = Timestamp(jiff::Timestamp::now().as_millisecond());
-        let (object, places) = launch_record::encode(seq, &self.holder, now, &planned)
+        let spec = |job: usize, member: usize| {
+            let recorded = &submissions[job].1[member];
+            Ok::<_, anyhow::Error>(request::spec(
+                &self.shared,
+                &recorded.pending,
+                recorded.place,
+            )?)
+        };
+        let (object, places) = launch_record::encode(seq, &self.holder, now, &planned, spec)
             .context("cannot write down what is to be submitted")?;
         let key = layout::launch_record(&self.shared.plan.flow, &self.shared.plan.run, seq);
         let object = Bytes::from(object);
@@ -203,18 +212,12 @@ impl Submitter {
     }
 
     fn plan(&self, job: &request::Job, members: &[Recorded]) -> anyhow::Result<Planned> {
-        let spec = |one: &Recorded| {
-            Ok::<_, anyhow::Error>(PlannedMember {
-                key: one.pending.launch.task,
-                spec: request::spec(&self.shared, &one.pending, one.place)?,
-            })
-        };
         let first = members.first().context("a submission of nothing")?;
         Ok(Planned {
             job_name: request::name(&self.shared, &first.pending, first.place.seq),
             queue: job.queue.clone(),
             definition: job.definition.clone(),
-            members: members.iter().map(spec).collect::<Result<_, _>>()?,
+            members: members.iter().map(|one| one.pending.launch.task).collect(),
             key: (members.len() > 1).then(array_key),
         })
     }

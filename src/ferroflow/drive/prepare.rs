@@ -160,11 +160,15 @@ impl<S: ObjectStore + 'static> Driver<S> {
     }
 
     pub(super) fn on_prepared(&mut self, answered: Answered) {
-        let Answered { attempts, answers } = answered;
+        let Answered {
+            mut attempts,
+            answers,
+        } = answered;
         self.open_questions -= 1;
         self.preparing -= attempts.len();
         match answers {
             Ok(answers) => {
+                self.ask_again(attempts.split_off(answers.len().min(attempts.len())));
                 for ((task, attempt), prepared) in attempts.into_iter().zip(answers) {
                     self.on_answer(task, attempt, prepared);
                 }
@@ -172,6 +176,16 @@ impl<S: ObjectStore + 'static> Driver<S> {
             Err(error) => self.on_not_prepared(attempts, error),
         }
         self.ask();
+    }
+
+    /// The host did not come to these siblings.
+    fn ask_again(&mut self, left: Vec<(TaskKey, Attempt)>) {
+        for attempt in left.into_iter().rev() {
+            self.unasked.push_front(attempt);
+        }
+        if self.halting.is_some() || self.broken.is_some() {
+            self.drop_unasked();
+        }
     }
 
     fn on_answer(&mut self, task: TaskKey, attempt: Attempt, prepared: Prepared) {
