@@ -19,6 +19,7 @@ use crate::{
     logs::Logs,
     s3::S3,
     server,
+    simulate::{Simulation, Simulator},
 };
 
 /// The bucket that is always there.
@@ -39,6 +40,8 @@ pub struct Options {
     pub speed: f64,
     /// A job larger than the machine waits for ever.
     pub strict: bool,
+    /// Steps whose tasks have no process.
+    pub simulation: Simulation,
 }
 
 /// An open stack: its port is bound, and nobody is served yet.
@@ -89,7 +92,7 @@ impl Stack {
         let detail =
             json!({"version": description.version, "speed": options.speed, "rules": rules});
         context.record("stack.started", detail);
-        let services = services(&folder, context, port)?;
+        let services = services(&folder, context, port, options.simulation)?;
         folder.describe(&description)?;
         Ok(Self {
             folder,
@@ -120,6 +123,7 @@ fn services(
     folder: &Folder,
     context: Arc<Context>,
     port: u16,
+    simulation: Simulation,
 ) -> Result<Arc<Services>, StackError> {
     let secrets = folder.secrets_or_new()?;
     let keys = Arc::new(Keys::new(secrets.pair, &context.endpoint, &context.account));
@@ -129,8 +133,9 @@ fn services(
     let credentials = Arc::clone(&keys);
     let s3 = S3::open(Arc::clone(&context), S3Keys(Arc::clone(&keys))).map_err(io)?;
     s3.create_bucket_if_missing(BUCKET).map_err(io)?;
+    let simulator = Simulator::new(simulation, s3.clone(), context.clock);
     Ok(Arc::new(Services {
-        batch: Batch::open(Arc::clone(&context), credentials).map_err(io)?,
+        batch: Batch::open_with(Arc::clone(&context), credentials, simulator).map_err(io)?,
         logs: Arc::new(Logs::open(Arc::clone(&context)).map_err(io)?),
         s3,
         context,

@@ -135,7 +135,7 @@ boundaries! {
     after_a_job_id_was_noted: "noted"
     after_a_job_was_judged: "judged"
     after_a_job_was_settled: "settled:2"
-    when_a_task_was_made: "prepared:4"
+    when_a_task_was_made: "prepared:3"
     when_a_local_task_was_about_to_start: "local-recorded:2"
     when_a_local_task_had_ended: "local-ended:2"
     when_the_last_task_had_ended: "settled:5"

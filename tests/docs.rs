@@ -32,6 +32,8 @@ const fn other(file: &'static str, text: &'static str) -> By {
     By::Other { file, text }
 }
 
+const SIMULATED: By = other("tests/simulate.rs", "--simulate");
+
 /// Every command, by its document.
 const COMMANDS: &[(&str, &[(&str, By)])] = &[
     (
@@ -76,6 +78,10 @@ const COMMANDS: &[(&str, &[(&str, By)])] = &[
                 other("benches/launcher.py", "--width"),
             ),
             (
+                "python benches/scale.py",
+                other("benches/scale.py", "--widths"),
+            ),
+            (
                 "python benches/local.py",
                 other("benches/local.py", "--width"),
             ),
@@ -108,6 +114,19 @@ const COMMANDS: &[(&str, &[(&str, By)])] = &[
             ("ferroflow flow.py run --with batch", By::Us),
             ("ferroflow dev check-history --dir spot", By::Us),
             ("ferroflow dev down --dir spot", By::Us),
+            (
+                r#"echo '{"work": {"next": ["join"], "seconds": {"from": 5, "to": 20, "seed": 7}, "fail": 3}}' > steps.json"#,
+                SIMULATED,
+            ),
+            (
+                "ferroflow dev up --dir wide --simulate steps.json",
+                SIMULATED,
+            ),
+            (r#"eval "$(ferroflow dev env --dir wide)""#, SIMULATED),
+            (
+                "ferroflow flow.py run --with batch --max-workers 10000 --max-num-splits 10000",
+                SIMULATED,
+            ),
         ],
     ),
     (

@@ -38,6 +38,7 @@ mod schedule;
 mod scheduling_policies;
 mod service;
 mod shapes;
+mod simulated;
 mod state;
 mod submit_job;
 mod substitution;

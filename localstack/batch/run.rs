@@ -16,6 +16,7 @@ use super::{
     process::{self, Ended, Job, Killed, StartError},
     resource::{ComputeEnvironment, Platform},
     service::{Control, Shared},
+    simulated,
     state::State,
     substitution::command_of,
 };
@@ -23,6 +24,7 @@ use crate::{
     Context,
     faults::Fault,
     logs::{StreamWriter, stream_name},
+    simulate::Simulator,
 };
 
 /// Between SIGTERM and SIGKILL (ECS, `ECS_CONTAINER_STOP_TIMEOUT`).
@@ -95,14 +97,14 @@ impl Order {
     }
 
     /// A name for one start of the attempt, of which a fault can make two: that of its ECS task.
-    fn task(&self, start: Start) -> String {
+    pub(super) fn task(&self, start: Start) -> String {
         let id = task_id(&self.job_id, self.attempt);
         format!("{id}{}", start.suffix())
     }
 
     /// When a fault intervenes, in real time from the start of the process, and how long the process then has to end by
     /// itself.
-    fn intervention(&self, context: &Context) -> Option<(Duration, Duration)> {
+    pub(super) fn intervention(&self, context: &Context) -> Option<(Duration, Duration)> {
         let (after, grace) = match self.fault.as_ref()? {
             Fault::LoseHost(after)
             | Fault::OutOfMemory(after)
@@ -172,6 +174,9 @@ pub(super) async fn run(
         }
         _ => {}
     }
+    if let Some(simulator) = shared.simulator_of(&order) {
+        return simulated::run(shared, &order, simulator, &mut stop).await;
+    }
     tell_of_image(shared, &order.image);
     let writer = match StreamWriter::create(&shared.context.folder, &order.log_stream) {
         Ok(writer) => writer,
@@ -186,6 +191,18 @@ pub(super) async fn run(
         shared.credentials.revoke(&order.task(start));
     }
     outcome
+}
+
+impl Shared {
+    /// Who plays the container of an attempt, if anybody does.
+    fn simulator_of(&self, order: &Order) -> Option<&Simulator> {
+        let simulator = self.simulator.as_deref()?;
+        let core = self.core();
+        let submission = core.state.submission(order.key.submission)?;
+        simulator
+            .plays(&submission.spec.parameters)
+            .then_some(simulator)
+    }
 }
 
 /// Says once that an image is not used.
@@ -330,14 +347,14 @@ async fn all_exited(processes: &mut [(Start, Job)]) {
     }
 }
 
-async fn after(time: Option<Duration>) {
+pub(super) async fn after(time: Option<Duration>) {
     match time {
         Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,
     }
 }
 
-async fn asked(stop: &mut watch::Receiver<Control>) -> Cause {
+pub(super) async fn asked(stop: &mut watch::Receiver<Control>) -> Cause {
     match stop
         .wait_for(|control| *control != Control::Run)
         .await

@@ -22,7 +22,7 @@ use super::{
     shapes,
     state::State,
 };
-use crate::{ApiError, Context, Journal, Reply, faults::Fault};
+use crate::{ApiError, Context, Journal, Reply, faults::Fault, simulate::Simulator};
 
 /// AWS Batch of one stack.
 pub struct Batch {
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) context: Arc<Context>,
     pub(super) credentials: Arc<dyn JobCredentials>,
     pub(super) machine: Machine,
+    /// Who plays containers.
+    pub(super) simulator: Option<Arc<Simulator>>,
     pub(super) starter: Starter,
     pub(super) memory: Arc<MemoryWatch>,
     pub(super) interpreters: Interpreters,
@@ -87,6 +89,15 @@ impl Batch {
         context: Arc<Context>,
         credentials: Arc<dyn JobCredentials>,
     ) -> io::Result<Arc<Self>> {
+        Self::open_with(context, credentials, None)
+    }
+
+    /// The same, with somebody who plays the containers of some jobs.
+    pub(crate) fn open_with(
+        context: Arc<Context>,
+        credentials: Arc<dyn JobCredentials>,
+        simulator: Option<Arc<Simulator>>,
+    ) -> io::Result<Arc<Self>> {
         let folder = context.folder.join("batch");
         let (journal, entries) = Journal::open::<Entry>(folder.join("journal.jsonl"))?;
         let mut state = State::default();
@@ -125,6 +136,7 @@ impl Batch {
             context,
             credentials,
             machine,
+            simulator,
         });
         shared.recover()?;
         let (weak, wake) = (Arc::downgrade(&shared), Arc::clone(&shared.wake));

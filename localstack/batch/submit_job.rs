@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     container,
     event::Event,
-    job::{DefinitionKey, Dependency, DependencyKind, Spec},
+    job::{DefinitionKey, Dependency, DependencyKind, Needs, Spec},
     names::check_name,
     request::{Request, text_of},
     resource::{ComputeEnvironment, JobDefinition, JobQueue},
@@ -102,6 +102,11 @@ impl Shared {
             .unwrap_or(definition.propagate_tags);
         let retry = container::retry_strategy(request)?.or_else(|| definition.retry.clone());
         let (share, priority) = share(request, queue)?;
+        // What has no process takes nothing of the machine.
+        let needs = match &self.simulator {
+            Some(simulator) if simulator.plays(&parameters) => Needs::default(),
+            _ => container::needs(&definition.container, &overrides, platform)?,
+        };
         Ok(Spec {
             id: Uuid::new_v4().to_string(),
             name: name.to_owned(),
@@ -119,7 +124,7 @@ impl Shared {
             propagate_tags,
             share,
             priority,
-            needs: container::needs(&definition.container, &overrides, platform)?,
+            needs,
             overlong: override_length(&overrides) > MAX_OVERRIDE_LENGTH,
             overrides,
         })

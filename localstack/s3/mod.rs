@@ -21,6 +21,7 @@ mod failure;
 mod get_object;
 mod headers;
 mod index;
+mod inside;
 mod list_multipart_uploads;
 mod list_objects;
 mod multipart_upload;
@@ -35,5 +36,6 @@ mod store;
 mod upload_part;
 mod watch;
 
+pub(crate) use inside::Put;
 pub(crate) use operations::has_operation;
 pub use service::S3;

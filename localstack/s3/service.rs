@@ -30,7 +30,7 @@ use crate::{
 /// The S3 service of a stack. Clones share the store.
 #[derive(Clone)]
 pub struct S3 {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     service: S3Service,
 }
 

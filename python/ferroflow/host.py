@@ -147,7 +147,7 @@ class Host:
         message = self._first_message
         while True:
             kind = message.get("type")
-            if kind == "prepare":
+            if kind in ("prepare", "prepare_siblings"):
                 self._answer(message)
             elif kind == "credentials":
                 self._tell_credentials(message)
@@ -175,7 +175,7 @@ class Host:
         self._engine.connection.send(answer)
 
     def _answer(self, question):
-        """`prepared`, or `refused` when a hook or the metadata provider raises, Ctrl-C included."""
+        """`prepared` or `prepared_siblings`, or `refused` when a hook or the metadata provider raises, Ctrl-C included."""
         send = self._engine.connection.send
         try:
             if self._engine.signals.received:
@@ -192,6 +192,8 @@ class Host:
         signals = self._engine.signals
         signals.in_hooks = True
         try:
+            if question["type"] == "prepare_siblings":
+                return self._preparer.prepare_siblings(question)
             return self._preparer.prepare(question)
         finally:
             signals.in_hooks = False

@@ -6,13 +6,17 @@ they call `subprocess.Popen`; a stand-in takes the command line and the environm
 
 import contextlib
 import io
+import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from types import SimpleNamespace
 
+from . import siblings
 from .batch import LONGEST_ARGUMENT, Inexpressible, Unsubmittable, step_takes_input_file
 from .errors import is_required, refused_step, required_step
 from .forkable import changed_command, changed_variables
@@ -21,6 +25,10 @@ from .plan import batch_decorator
 
 # `<attempt>.attempt.json`, by which a task says that an attempt began (task_datastore.py, `init_task`).
 ATTEMPT_FILE = ".attempt.json"
+
+
+# How long siblings are prepared before an answer is given: jobs need not wait for the rest, and signals are looked at.
+LONGEST_ANSWER_S = 0.5
 
 
 class _Captured(BaseException):
@@ -91,6 +99,7 @@ class Preparer:
         self._takes_input_file = step_takes_input_file()
         self._folder = None
         self._told = set()
+        self._different = {}
         self._writes = _Writes(runtime._flow_datastore)
         self.tasks = {}
 
@@ -113,6 +122,72 @@ class Preparer:
             "place": place,
             "writes": self._writes.taken,
         }
+
+    def prepare_siblings(self, question):
+        """Answers a `prepare_siblings` message: of those that follow from the first, only what is their own is told.
+
+        An answer that would take long is about the first of them; the engine asks for the rest again.
+        """
+        asked = [dict(question, attempt=0, **member) for member in question["members"]]
+        answers = [self.prepare(asked[0])]
+        until = time.monotonic() + LONGEST_ANSWER_S
+        differences, others = [], []
+        if self._may_follow(asked[0], answers[0]):
+            answers.append(self.prepare(asked[1]))
+            until = time.monotonic() + LONGEST_ANSWER_S
+            try:
+                differences = siblings.differences(*[_sibling(*pair) for pair in zip(answers, asked)])
+                others = self._follow(asked[1:], answers, until)
+                answers = answers[:1]
+            except siblings.Different as error:
+                self._different[question["step"]] = str(error)
+        alone = [] if others else asked[len(answers) :]
+        for question_ in itertools.takewhile(lambda _: time.monotonic() < until, alone):
+            answers.append(self.prepare(question_))
+        return {
+            "type": "prepared_siblings",
+            "id": question["id"],
+            "members": answers,
+            "differences": differences,
+            "others": others,
+        }
+
+    def _may_follow(self, question, answer):
+        step, task = question["step"], self.tasks[question["task"]]
+        if step not in self._different:
+            known = hasattr(task, "_get_task_id") and siblings.alike(task.decos)
+            if answer["place"]["kind"] != "batch" or not known:
+                self._different[step] = "its decorators are not known"
+        return step not in self._different
+
+    def _follow(self, asked, answers, until):
+        """Makes tasks that follow from the first one; the first of `asked` has been prepared, and shows whether they can."""
+        task, write = self.tasks[asked[0]["task"]], self._attempt_file(answers)
+        others = [{"task_id": task.task_id, "writes": answers[1]["writes"]}]
+        with siblings.in_bulk(self._runtime._metadata):
+            for question in itertools.takewhile(lambda _: time.monotonic() < until, asked[1:]):
+                sibling = siblings.registered(task, str(question["split_index"]))
+                self.tasks[question["task"]] = sibling
+                others.append({"task_id": sibling.task_id, "writes": write(sibling.task_id)})
+        return others
+
+    def _attempt_file(self, answers):
+        """What writes `0.attempt.json`, as the first two tasks show it."""
+
+        def write(task_id):
+            return [{"key": before + task_id + after, "body": json.dumps({"time": time.time()})}]
+
+        before = after = ""
+        for answer in answers:
+            task_id = answer["task_id"]
+            keys = [item["key"] for item in answer["writes"]]
+            if len(keys) != 1 or list(json.loads(answer["writes"][0]["body"])) != ["time"]:
+                raise siblings.Different("what is written when a task begins")
+            folder, name = os.path.split(keys[0])
+            before, after = folder[: len(folder) - len(task_id)], "/" + name
+            if before + task_id != folder:
+                raise siblings.Different("where it is written that a task begins")
+        return write
 
     def release(self, key):
         """Forgets a task that has ended."""
@@ -227,6 +302,10 @@ class Preparer:
 
     def _input_file(self, task):
         return os.path.join(self._folder, "%s.%s" % (task.step, task.task_id))
+
+
+def _sibling(answer, question):
+    return answer["place"], answer["task_id"], question["split_index"]
 
 
 def kind_of(task, cli_args):

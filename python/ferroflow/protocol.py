@@ -4,7 +4,7 @@ import json
 import struct
 from collections import deque
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 MAX_MESSAGE = 64 << 20
 _LENGTH = struct.Struct(">I")
 

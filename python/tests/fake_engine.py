@@ -63,7 +63,7 @@ class Link:
 
     def ask(self, **question):
         self.ids += 1
-        self.write(dict(question, type="prepare", id=self.ids))
+        self.write(dict({"type": "prepare"}, id=self.ids, **question))
         while True:
             answer = self.read()
             if answer.get("id") == self.ids:
@@ -228,7 +228,7 @@ def main():
     if "exit-at-start" in words:
         sys.exit(3)
     hello, plan = link.read(), link.read()
-    assert hello["type"] == "hello" and hello["protocol"] == 4, hello
+    assert hello["type"] == "hello" and hello["protocol"] == 5, hello
     assert plan["type"] == "plan" and plan["plan"]["version"] == 1, plan
     plan = plan["plan"]
     if "hang-at-start" in words:

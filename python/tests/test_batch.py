@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import unittest
 
 from container import own_words, upstream_words
@@ -33,7 +34,7 @@ class BatchCase(FlowCase):
             json.dump(questions, file)
         changes.update(FAKE_ENGINE=words, FAKE_ENGINE_QUESTIONS=path)
         self.result = self.run_flow(flow, *(args or ("run",)), **changes)
-        answers = self.messages("prepared") + self.messages("refused")
+        answers = self.messages("prepared") + self.messages("refused") + self.messages("prepared_siblings")
         self.assertEqual(len(answers), len(questions), self.result.all)
         return answers
 
@@ -187,6 +188,90 @@ class AsUpstream(BatchCase):
             run = answer["place"]["parameters"]["metaflow.run_id"]
             self.assertEqual(write["key"], "BatchKinds/%s/plain/%s/0.attempt.json" % (run, answer["task_id"]))
             self.assertEqual(list(json.loads(write["body"])), ["time"])
+
+
+class Siblings(BatchCase):
+    """Of several that are asked for together, most only follow from the first: they must be what they would be alone.
+
+    A machine that is very busy comes to the first of them only.
+    """
+
+    WIDTH = 5
+
+    def together_and_alone(self, step, *args, **changes):
+        """The answer to one question, those to one for each, and that for the next attempt of the last sibling."""
+        same = {"step": step, "input_paths": ["RUN/start/1"], "max_user_code_retries": 2}
+        members = [{"task": index, "split_index": index} for index in range(self.WIDTH)]
+        alone = [dict(same, task=self.WIDTH + index, split_index=index) for index in range(self.WIDTH)]
+        together = dict(same, type="prepare_siblings", members=members)
+        again = dict(same, task=1, attempt=1, split_index=1)
+        *alone, again, together = self.ask([together] + alone + [again], *args, words="questions", **changes)
+        return together, alone, again
+
+    def assert_the_same(self, step, *args):
+        together, alone, again = self.together_and_alone(step, *args)
+        [first], others = together["members"], together["others"]
+        self.assertIn(len(others), range(1, self.WIDTH))
+        ids = [first["task_id"]] + [other["task_id"] for other in others]
+        for index, (answer, written) in enumerate(zip(alone, [first] + others)):
+            place = json.loads(json.dumps(first["place"]))
+            for path, own in together["differences"]:
+                _put(place, path, {"task_id": answer["task_id"], "split_index": str(index)}[own])
+            self.assertEqual(_text(place), _text(answer["place"]))
+            self.assertEqual(_marks(written, ids[index]), _marks(answer, answer["task_id"]))
+        run = first["place"]["parameters"]["metaflow.run_id"]
+        kept = [self.metadata(run, step, task_id) for task_id in ids + [answer["task_id"] for answer in alone]]
+        self.assertEqual(kept, kept[:1] * len(kept))
+        self.assertEqual(again["task_id"], ids[1])
+        self.assertEqual(again["place"]["parameters"]["metaflow.retry_count"], "1")
+        self.assertIn(ids[1], again["place"]["container"]["command"])
+
+    def metadata(self, run, step, task_id):
+        """What the local provider has of a task."""
+        folder = os.path.join(self.folder, ".metaflow", "BatchKinds", run, step, task_id, "_meta")
+        found = {}
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name)
+            with open(path) as file:
+                document = json.load(file)
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            self.assertEqual(document.pop("task_id"), task_id)
+            self.assertGreater(document.pop("ts_epoch"), 0)
+            found[re.sub(r"_\d+\.json$", "", name)] = document
+        return found
+
+    def test_steps(self):
+        self.assert_the_same("plain", "run", "--tag", "two words")
+
+    def test_step_with_everything(self):
+        self.assert_the_same("rich")
+
+    def test_own_variables_through_a_shell(self):
+        self.assert_the_same("shell")
+
+    def test_hooks_that_nobody_knows(self):
+        path = os.pathsep.join([PYTHON_DIR, os.path.join(HERE, "extension")])
+        together, alone, _again = self.together_and_alone("plain", "run", "--with", "stranger", PYTHONPATH=path)
+        self.assertEqual((together["differences"], together["others"]), ([], []))
+        members = together["members"]
+        self.assertEqual({member["place"]["kind"] for member in members}, {"batch"})
+        self.assertEqual(len({answer["task_id"] for answer in members + alone}), len(members) + self.WIDTH)
+
+
+def _put(value, path, new):
+    for key in path[:-1]:
+        value = value[key]
+    value[path[-1]] = new
+
+
+def _text(place):
+    """With numbers as text, which options of a task's own may be."""
+    return json.loads(json.dumps(place), parse_int=str)
+
+
+def _marks(answer, task_id):
+    """What is written when a task begins."""
+    return [(w["key"].replace("/%s/" % task_id, "/ID/"), list(json.loads(w["body"]))) for w in answer["writes"]]
 
 
 class OnlyHere(BatchCase):

@@ -46,6 +46,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/probe.py",
     "ferroflow/protocol.py",
     "ferroflow/runner.py",
+    "ferroflow/siblings.py",
     "ferroflow/signals.py",
     "ferroflow/step_options.py",
     "ferroflow/trampoline.py",

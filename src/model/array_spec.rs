@@ -137,24 +137,21 @@ pub struct ArraySpecs {
     pub table: Vec<u8>,
 }
 
-/// Writes the specs of an array; without children there is nothing to write.
-pub fn encode<'a>(
-    mut specs: impl Iterator<Item = &'a TaskSpec> + Clone,
+/// Writes the specs of an array with so many children.
+pub fn encode<E: From<serde_json::Error>>(
+    children: usize,
+    specs: impl Iterator<Item = Result<TaskSpec, E>>,
     key: &ArrayKey,
-) -> serde_json::Result<ArraySpecs> {
-    let children = specs.clone();
-    let first = specs.next().map_or(Ok(Value::Null), serde_json::to_value)?;
+) -> Result<ArraySpecs, E> {
+    let mut first = None;
     let mut table = Vec::new();
     let mut all = Vec::new();
-    let start = ENTRY * children.clone().count() as u64;
-    for (index, spec) in (0_u32..).zip(children) {
+    let start = ENTRY * children as u64;
+    for (index, spec) in (0_u32..).zip(specs) {
+        let spec = serde_json::to_value(spec?)?;
+        let first = first.get_or_insert_with(|| spec.clone());
         let mut differences = Vec::new();
-        differ(
-            &first,
-            serde_json::to_value(spec)?,
-            String::new(),
-            &mut differences,
-        );
+        differ(first, spec, String::new(), &mut differences);
         let differences = serde_json::to_vec(&differences)?;
         table.extend((start + all.len() as u64).to_be_bytes());
         table.extend((differences.len() as u32).to_be_bytes());

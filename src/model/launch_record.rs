@@ -130,18 +130,9 @@ pub struct Planned {
     /// What each of its members asks for.
     pub resources: Resources,
     /// What it runs: one attempt, or those of an array, by index.
-    pub members: Vec<PlannedMember>,
+    pub members: Vec<TaskKey>,
     /// Of an array: what its specs are checked by.
     pub key: Option<ArrayKey>,
-}
-
-/// An attempt that is to be put into a record.
-#[derive(Debug, Clone)]
-pub struct PlannedMember {
-    /// The task as the scheduler names it.
-    pub key: TaskKey,
-    /// What its container is told.
-    pub spec: TaskSpec,
 }
 
 impl LaunchRecord {
@@ -159,25 +150,33 @@ impl LaunchRecord {
 }
 
 /// Makes a record of jobs in the order given; outcomes are counted through. Returns the object's bytes and where each job
-/// finds its specs. A job with a key is an array, one without has one member.
-pub fn encode(
+/// finds its specs. A job with a key is an array, one without has one member. `spec` says what the container of a member is
+/// told, by the places of job and member; it is asked for one at a time, because specs of a wide array are large together.
+pub fn encode<E: From<serde_json::Error>>(
     header: Header,
     planned: &[Planned],
-) -> serde_json::Result<(Vec<u8>, Vec<SpecPlace>)> {
+    spec: impl Fn(usize, usize) -> Result<TaskSpec, E>,
+) -> Result<(Vec<u8>, Vec<SpecPlace>), E> {
     let mut specs = Vec::new();
     let mut submissions = Vec::with_capacity(planned.len());
     let mut places = Vec::with_capacity(planned.len());
     let mut index = 0_u32..;
-    for planned in planned {
-        let place = write_specs(planned, &mut specs)?;
-        let members = planned.members.iter().zip(&mut index);
+    for (job, planned) in planned.iter().enumerate() {
+        let mut members = Vec::with_capacity(planned.members.len());
+        let keys = planned.members.iter().zip(&mut index).enumerate();
+        let all = keys.map(|(place, (key, index))| -> Result<TaskSpec, E> {
+            let spec = spec(job, place)?;
+            members.push(member(*key, &spec, index));
+            Ok(spec)
+        });
+        let place = write_specs(planned, all, &mut specs)?;
         submissions.push(Submission {
             job_name: planned.job_name.clone(),
             queue: planned.queue.clone(),
             definition: planned.definition.clone(),
             is_array: planned.key.is_some(),
             resources: Some(planned.resources.clone()),
-            members: members.map(|(one, index)| member(one, index)).collect(),
+            members,
         });
         places.push(place);
     }
@@ -205,18 +204,22 @@ pub fn encode(
     Ok((object, places))
 }
 
-fn member(planned: &PlannedMember, index: u32) -> Member {
+fn member(key: TaskKey, spec: &TaskSpec, index: u32) -> Member {
     Member {
-        key: planned.key,
-        task: planned.spec.task.clone(),
-        attempt: planned.spec.attempt,
-        launch: planned.spec.launch,
+        key,
+        task: spec.task.clone(),
+        attempt: spec.attempt,
+        launch: spec.launch,
         index,
     }
 }
 
 /// Appends the specs of a job. Offsets are counted from the beginning of `specs`.
-fn write_specs(planned: &Planned, specs: &mut Vec<u8>) -> serde_json::Result<SpecPlace> {
+fn write_specs<E: From<serde_json::Error>>(
+    planned: &Planned,
+    all: impl Iterator<Item = Result<TaskSpec, E>>,
+    specs: &mut Vec<u8>,
+) -> Result<SpecPlace, E> {
     let mut append = |bytes: &[u8]| {
         let offset = specs.len() as u64;
         specs.extend_from_slice(bytes);
@@ -227,17 +230,18 @@ fn write_specs(planned: &Planned, specs: &mut Vec<u8>) -> serde_json::Result<Spe
         length: bytes.len() as u64,
         sha256: hex::encode(Sha256::digest(bytes)),
     };
-    let all = planned.members.iter().map(|member| &member.spec);
     let Some(key) = &planned.key else {
-        let bytes = all.take(1).map(serde_json::to_vec).next().transpose()?;
-        let bytes = bytes.unwrap_or_default();
+        let mut bytes = Vec::new();
+        for spec in all {
+            bytes = serde_json::to_vec(&spec?)?;
+        }
         let offset = append(&bytes);
         return Ok(SpecPlace {
             spec: range(&bytes, offset),
             array: None,
         });
     };
-    let ArraySpecs { first, table } = array_spec::encode(all, key)?;
+    let ArraySpecs { first, table } = array_spec::encode(planned.members.len(), all, key)?;
     let offset = append(&first);
     Ok(SpecPlace {
         spec: range(&first, offset),
@@ -256,7 +260,7 @@ mod tests {
     use super::*;
     use crate::spec::{PackageRef, StoreAddress};
 
-    fn planned(task: &str) -> Planned {
+    fn planned(task: &str, members: usize) -> Planned {
         let text = str::to_owned;
         Planned {
             job_name: format!("job-{task}"),
@@ -267,8 +271,8 @@ mod tests {
                 memory: text("4096"),
                 gpu: None,
             },
-            key: None,
-            members: vec![member(task)],
+            key: (members > 1).then_some(ArrayKey([9; 32])),
+            members: vec![TaskKey(1); members],
         }
     }
 
@@ -281,50 +285,54 @@ mod tests {
         }
     }
 
-    fn member(task: &str) -> PlannedMember {
+    fn encoded(planned: &[Planned], specs: &[Vec<TaskSpec>]) -> (Vec<u8>, Vec<SpecPlace>) {
+        let spec =
+            |job: usize, member: usize| Ok::<_, serde_json::Error>(specs[job][member].clone());
+        encode(header(7), planned, spec).unwrap()
+    }
+
+    fn spec(task: &str) -> TaskSpec {
         let text = str::to_owned;
-        PlannedMember {
-            key: TaskKey(1),
-            spec: TaskSpec {
-                version: SPEC_VERSION,
-                flow: "F".parse().unwrap(),
-                task: task.parse().unwrap(),
-                attempt: Attempt(0),
-                launch: 0,
-                store: StoreAddress {
-                    bucket: text("b"),
-                    prefix: text("p"),
-                    endpoint: None,
-                    region: text("eu-north-1"),
-                    server_side_encryption: None,
-                },
-                claim: text("claim"),
-                outcome: text("outcome"),
-                package: PackageRef {
-                    url: text("s3://b/p/k"),
-                    sha256: text("00"),
-                    size: 1,
-                },
-                prepare: Vec::new(),
-                command: vec![text("python")],
-                shell: false,
-                environment: BTreeMap::from([(text("NAME"), "é".repeat(20))]),
-                files: BTreeMap::new(),
-                install: true,
-                time_limit: 60,
-                lease: None,
-                registers_usage: false,
+        TaskSpec {
+            version: SPEC_VERSION,
+            flow: "F".parse().unwrap(),
+            task: task.parse().unwrap(),
+            attempt: Attempt(0),
+            launch: 0,
+            store: StoreAddress {
+                bucket: text("b"),
+                prefix: text("p"),
+                endpoint: None,
+                region: text("eu-north-1"),
+                server_side_encryption: None,
             },
+            claim: text("claim"),
+            outcome: text("outcome"),
+            package: PackageRef {
+                url: text("s3://b/p/k"),
+                sha256: text("00"),
+                size: 1,
+            },
+            prepare: Vec::new(),
+            command: vec![text("python")],
+            shell: false,
+            environment: BTreeMap::from([(text("NAME"), "é".repeat(20))]),
+            files: BTreeMap::new(),
+            install: true,
+            time_limit: 60,
+            lease: None,
+            registers_usage: false,
         }
     }
 
     #[test]
     fn each_spec_is_found_by_its_range() {
-        let all = [planned("1/start/1"), planned("1/start/23")];
-        let (object, places) = encode(header(7), &all).unwrap();
-        for (planned, place) in all.iter().zip(&places) {
+        let all = [planned("1/start/1", 1), planned("1/start/23", 1)];
+        let specs = [vec![spec("1/start/1")], vec![spec("1/start/23")]];
+        let (object, places) = encoded(&all, &specs);
+        for (specs, place) in specs.iter().zip(&places) {
             let spec: TaskSpec = serde_json::from_slice(bytes(&object, &place.spec)).unwrap();
-            assert_eq!((&spec, &place.array), (&planned.members[0].spec, &None));
+            assert_eq!((&spec, &place.array), (&specs[0], &None));
         }
         let last = &places[1].spec;
         assert_eq!(last.offset + last.length, object.len() as u64);
@@ -338,15 +346,22 @@ mod tests {
 
     #[test]
     fn each_child_of_an_array_finds_its_own_spec() {
-        let mut array = planned("1/work/2");
-        array.members = (2..30).map(|n| member(&format!("1/work/{n}"))).collect();
-        array.members[3].spec.environment.clear();
-        array.key = Some(ArrayKey([9; 32]));
-        let all = [planned("1/start/1"), array.clone(), planned("1/end/3")];
-        let (object, places) = encode(header(7), &all).unwrap();
+        let mut children: Vec<_> = (2..30).map(|n| spec(&format!("1/work/{n}"))).collect();
+        children[3].environment.clear();
+        let all = [
+            planned("1/start/1", 1),
+            planned("1/work/2", 28),
+            planned("1/end/3", 1),
+        ];
+        let specs = [
+            vec![spec("1/start/1")],
+            children.clone(),
+            vec![spec("1/end/3")],
+        ];
+        let (object, places) = encoded(&all, &specs);
         let first = bytes(&object, &places[1].spec);
         let table = places[1].array.as_ref().unwrap();
-        for (index, member) in (0_u32..).zip(&array.members) {
+        for (index, child) in (0_u32..).zip(&children) {
             let (offset, length) = table.entry_range(index).unwrap();
             let entry = &object[offset as usize..][..length as usize];
             let entry = table.entry(entry).unwrap();
@@ -354,10 +369,10 @@ mod tests {
             assert!(table.is_genuine(index, &entry, differences));
             assert!(!table.is_genuine(index + 1, &entry, differences));
             assert!(!table.is_genuine(index, &entry, &differences[1..]));
-            assert_eq!(array_spec::decode(first, differences).unwrap(), member.spec);
+            assert_eq!(array_spec::decode(first, differences).unwrap(), *child);
         }
         let last = bytes(&object, &places[2].spec);
-        assert_eq!(last, serde_json::to_vec(&all[2].members[0].spec).unwrap());
+        assert_eq!(last, serde_json::to_vec(&specs[2][0]).unwrap());
         let header = object.split(|b| *b == b'\n').next().unwrap();
         let record: LaunchRecord = serde_json::from_slice(header).unwrap();
         let members = record.submissions.iter().flat_map(|s| &s.members);
@@ -367,7 +382,7 @@ mod tests {
 
     #[test]
     fn the_header_is_the_first_line() {
-        let (object, _) = encode(header(7), &[planned("1/start/1")]).unwrap();
+        let (object, _) = encoded(&[planned("1/start/1", 1)], &[vec![spec("1/start/1")]]);
         let header = object.split(|b| *b == b'\n').next().unwrap();
         let record: LaunchRecord = serde_json::from_slice(header).unwrap();
         assert_eq!((record.seq, record.holder.as_str()), (7, "me"));

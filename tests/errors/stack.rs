@@ -23,6 +23,8 @@ rows! {
     faults_that_never_come: |g| {
         g.write("faults.json", "[{\"operation\": \"SubmitJobs\", \"fault\": \"lose_reply\"}]\n");
     };
+    simulation_is_not_there: |_| {};
+    simulation_is_none: |g| { g.write("steps.json", "{\"work\": {\"second\": 1}}\n"); };
     history_is_not_there: |_| {};
     history_is_none: |g| { g.write("notes.txt", "a\nb\n"); };
     speed_is_no_number: |_| {};

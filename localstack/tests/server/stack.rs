@@ -47,6 +47,7 @@ impl Running {
     pub(crate) fn start(rules: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options = Options {
+            simulation: localstack::Simulation::default(),
             folder: Folder::new(folder.path()),
             port: None,
             python: Some(python::with_metaflow().to_owned()),

@@ -11,15 +11,19 @@ mod put_file;
 mod region;
 mod versioned;
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use datastore::{Cause, Entry, Info, Object, ObjectStore, Op, PutOptions, PutOutcome, StoreError};
 use model::spec::StoreAddress;
+use tokio::sync::Semaphore;
 
 use self::address::Location;
 pub use self::versioned::{Replaced, Versioned};
 use crate::{Aws, ConfigError, failure::Failure};
+
+/// Requests under way at a time. Ten thousand tasks that end at once want as many; each would take tens of kilobytes.
+const REQUESTS_AT_ONCE: usize = 96;
 
 /// A datastore below `s3://bucket/prefix`. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +32,7 @@ pub struct S3Store {
     address: StoreAddress,
     /// How long an answer may take after the whole request was sent.
     read_timeout: Duration,
+    turns: Arc<Semaphore>,
 }
 
 impl S3Store {
@@ -57,6 +62,7 @@ impl S3Store {
             sdk,
             address,
             read_timeout: aws.patience().read,
+            turns: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
         })
     }
 
@@ -116,6 +122,13 @@ impl S3Store {
             .map_err(|why| StoreError::new(op, key, Cause::InvalidKey(why)))
     }
 
+    /// Makes a request in its turn. The request is made only then, and kept apart: whoever waits for it stays small.
+    async fn in_turn<T, F: Future<Output = T>>(&self, request: impl FnOnce() -> F) -> T {
+        // Never closed.
+        let _turn = self.turns.acquire().await.ok();
+        Box::pin(request()).await
+    }
+
     /// A failed request as the port tells it.
     fn cause(&self, key: &str, failure: Failure) -> Cause {
         fault::cause(failure, &self.url(key))
@@ -125,7 +138,7 @@ impl S3Store {
 impl ObjectStore for S3Store {
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
         self.check(Op::Get, key)?;
-        let result = get::object(self, key).await;
+        let result = self.in_turn(|| get::object(self, key)).await;
         result.map_err(|cause| StoreError::new(Op::Get, key, cause))
     }
 
@@ -136,7 +149,7 @@ impl ObjectStore for S3Store {
         limit: u64,
     ) -> Result<Option<Bytes>, StoreError> {
         self.check(Op::GetRange, key)?;
-        let result = get::range(self, key, from, limit).await;
+        let result = self.in_turn(|| get::range(self, key, from, limit)).await;
         result.map_err(|cause| StoreError::new(Op::GetRange, key, cause))
     }
 
@@ -147,24 +160,26 @@ impl ObjectStore for S3Store {
         options: PutOptions,
     ) -> Result<PutOutcome, StoreError> {
         self.check(Op::Put, key)?;
-        let result = put::object(self, key, body, &options).await;
+        let result = self
+            .in_turn(|| put::object(self, key, body, &options))
+            .await;
         result.map_err(|cause| StoreError::new(Op::Put, key, cause))
     }
 
     async fn head(&self, key: &str) -> Result<Option<Info>, StoreError> {
         self.check(Op::Head, key)?;
-        let result = get::info(self, key).await;
+        let result = self.in_turn(|| get::info(self, key)).await;
         result.map_err(|cause| StoreError::new(Op::Head, key, cause))
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
-        let result = list::entries(self, prefix).await;
+        let result = self.in_turn(|| list::entries(self, prefix)).await;
         result.map_err(|cause| StoreError::new(Op::List, prefix, cause))
     }
 
     async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         self.check(Op::List, folder)?;
-        let result = list::folders(self, folder).await;
+        let result = self.in_turn(|| list::folders(self, folder)).await;
         result.map_err(|cause| StoreError::new(Op::List, folder, cause))
     }
 }

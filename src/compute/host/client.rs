@@ -20,9 +20,12 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::protocol::{
-    FinishOutcome, FromHost, Hello, HostCredentials, MAX_MESSAGE, PROTOCOL_VERSION, Prepare,
-    Prepared, ToHost,
+use super::{
+    protocol::{
+        FinishOutcome, FromHost, Hello, HostCredentials, MAX_MESSAGE, PROTOCOL_VERSION, Prepare,
+        Prepared, ToHost,
+    },
+    siblings::{PrepareSiblings, PreparedSiblings},
 };
 
 /// Why the host could not be spoken to, or refused.
@@ -77,6 +80,7 @@ pub struct Session {
 #[derive(Debug)]
 enum Waiting {
     Prepared(oneshot::Sender<Result<Prepared, HostError>>),
+    Siblings(oneshot::Sender<Result<PreparedSiblings, HostError>>),
     Credentials(oneshot::Sender<Result<HostCredentials, HostError>>),
 }
 
@@ -85,6 +89,7 @@ impl Waiting {
     fn refuse(self, error: HostError) {
         match self {
             Self::Prepared(answer) => drop(answer.send(Err(error))),
+            Self::Siblings(answer) => drop(answer.send(Err(error))),
             Self::Credentials(answer) => drop(answer.send(Err(error))),
         }
     }
@@ -207,6 +212,29 @@ impl Host {
         }
     }
 
+    /// Asks for the command lines of first attempts. The answers are those of the first members, at least of one; the others
+    /// are to be asked for again. As [`Self::prepare`] does, it sends the question before the first `await`.
+    pub fn prepare_siblings(
+        &self,
+        mut question: PrepareSiblings<'_>,
+    ) -> impl Future<Output = Result<Vec<Prepared>, HostError>> + 'static {
+        let (answer, answered) = oneshot::channel();
+        let indices = question.members.iter().map(|member| member.split_index);
+        let indices: Vec<_> = indices.collect();
+        let sent = self.questions.ask(Waiting::Siblings(answer), |id| {
+            question.id = id;
+            ToHost::PrepareSiblings(question)
+        });
+        async move {
+            if !sent {
+                return Err(HostError::Gone);
+            }
+            let answer = answered.await.unwrap_or(Err(HostError::Gone))?;
+            let each = answer.each(&indices);
+            each.ok_or_else(|| protocol("siblings that do not fit the question"))
+        }
+    }
+
     /// Says that a task has ended for good.
     pub fn release(&self, task: TaskKey) {
         self.questions.send(&ToHost::Release { task });
@@ -280,6 +308,11 @@ async fn read_all(
         match message {
             Ok(FromHost::Prepared(prepared)) => {
                 if let Some(Waiting::Prepared(answer)) = open.remove(&prepared.id) {
+                    let _ = answer.send(Ok(*prepared));
+                }
+            }
+            Ok(FromHost::PreparedSiblings(prepared)) => {
+                if let Some(Waiting::Siblings(answer)) = open.remove(&prepared.id) {
                     let _ = answer.send(Ok(*prepared));
                 }
             }

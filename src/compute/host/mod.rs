@@ -3,5 +3,7 @@
 
 mod client;
 pub mod protocol;
+mod siblings;
 
 pub use client::{Host, HostError, HostEvents, Questions, Session};
+pub use siblings::{BatchTask, PrepareSiblings, SiblingKey};

@@ -6,8 +6,10 @@ use std::{collections::BTreeMap, fmt};
 use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath};
 use serde::{Deserialize, Serialize};
 
+use super::siblings::{BatchTask, PrepareSiblings, PreparedSiblings};
+
 /// Version of the protocol spoken here.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// A message is at most this long, in bytes.
 pub const MAX_MESSAGE: usize = 64 << 20;
@@ -25,6 +27,8 @@ pub enum FromHost {
     },
     /// Answer to [`ToHost::Prepare`].
     Prepared(Box<Prepared>),
+    /// Answer to [`ToHost::PrepareSiblings`].
+    PreparedSiblings(Box<PreparedSiblings>),
     /// Answer to [`ToHost::Credentials`].
     Credentials(Box<HostCredentials>),
     /// A hook or the metadata provider raised.
@@ -132,7 +136,7 @@ pub enum PreparedPlace {
     /// stands, on this machine, as upstream would run it.
     Foreign,
     /// Upstream's own `batch step`.
-    Batch(Box<BatchCommand>),
+    Batch(BatchTask),
 }
 
 /// Upstream's `batch step`, taken apart: what its command line would ask of Batch, and what the
@@ -189,6 +193,8 @@ pub struct Container {
 pub enum ToHost<'a> {
     /// Create the task or its next attempt and say how to run it.
     Prepare(Prepare<'a>),
+    /// Create tasks of one foreach and say how to run them.
+    PrepareSiblings(PrepareSiblings<'a>),
     /// Say what AWS credentials upstream's client of a service has.
     Credentials {
         /// Number of the question.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use compute::host::{
-    Host, HostError, HostEvents,
+    Host, HostError, HostEvents, PrepareSiblings, SiblingKey,
     protocol::{DatastoreWrite, FinishOutcome, PROTOCOL_VERSION, Prepare, PreparedPlace},
 };
 use model::{Attempt, StepName, TaskKey};
@@ -187,4 +187,91 @@ async fn another_protocol_is_refused_with_its_cause() {
     let error = Host::connect(fd).await.unwrap_err().to_string();
     assert!(error.contains("protocol 99"), "{error}");
     assert!(error.contains("different versions"), "{error}");
+}
+
+/// An answer for four siblings, of which so many follow from the first.
+fn siblings(id: &Value, others: u64) -> Value {
+    let command = |task: u64| {
+        json!([
+            "python",
+            "--split-index",
+            (task - 5).to_string(),
+            "--task-id",
+            task.to_string()
+        ])
+    };
+    let place = json!({"kind": "batch", "command_options": {"task-id": "5"},
+        "code": {"url": "s3://b/k", "sha256": "00", "size": 1},
+        "container": {"command": command(5), "shell": false, "prepare": [], "environment": {"ID": "5", "CPU": "5"},
+                      "user_environment": {}, "install": true},
+        "parameters": {"metaflow.task_id": "5", "metaflow.user": "ada"}, "tags": {}});
+    let first =
+        json!({"id": id, "task_id": "5", "argv": ["true"], "env": {}, "cwd": "/", "place": place});
+    let other = |task: u64| json!({"task_id": task.to_string(), "writes": [{"key": task.to_string(), "body": "{}"}]});
+    json!({"type": "prepared_siblings", "id": id, "members": [first],
+        "differences": [[["container", "command", 2], "split_index"], [["container", "command", 4], "task_id"],
+                        [["container", "environment", "ID"], "task_id"], [["parameters", "metaflow.task_id"], "task_id"],
+                        [["command_options", "task-id"], "task_id"]],
+        "others": (6..6 + others).map(other).collect::<Vec<_>>()})
+}
+
+#[tokio::test]
+async fn siblings_follow_from_the_first() {
+    let (mut scripted, fd) = pair();
+    scripted.greet(PROTOCOL_VERSION);
+    let (host, _, _events) = Host::connect(fd).await.unwrap();
+    let step = StepName::new("start").unwrap();
+    let member = |index: u32| SiblingKey {
+        task: TaskKey(3 + index),
+        split_index: u64::from(index),
+    };
+    let members: Vec<_> = (0..4).map(member).collect();
+    let question = || PrepareSiblings {
+        id: 0,
+        step: &step,
+        members: &members,
+        max_user_code_retries: 0,
+        input_paths: &[],
+    };
+    let (all, first_two, too_many) = (
+        host.prepare_siblings(question()),
+        host.prepare_siblings(question()),
+        host.prepare_siblings(question()),
+    );
+    let script = tokio::task::spawn_blocking(move || {
+        for others in [3, 1, 4] {
+            let asked = scripted.hear();
+            assert_eq!(asked["members"][3], json!({"task": 6, "split_index": 3}));
+            scripted.say(&siblings(&asked["id"], others));
+        }
+        scripted
+    });
+    let all = all.await.unwrap();
+    assert_eq!(first_two.await.unwrap().len(), 2);
+    assert!(matches!(too_many.await, Err(HostError::Protocol { .. })));
+    drop(script.await.unwrap());
+    let tasks = all.iter().map(|prepared| match &prepared.place {
+        PreparedPlace::Batch(task) => task,
+        other => panic!("{other:?}"),
+    });
+    let tasks: Vec<_> = tasks.collect();
+    for (index, (prepared, task)) in all.iter().zip(&tasks).enumerate() {
+        let id = (5 + index).to_string();
+        assert_eq!(prepared.task_id.as_str(), id);
+        let command = [
+            "python",
+            "--split-index",
+            &index.to_string(),
+            "--task-id",
+            &id,
+        ];
+        assert_eq!(task.command(), command);
+        let variables = task.environment();
+        assert_eq!((&variables["ID"], variables["CPU"].as_str()), (&id, "5"));
+        let parameters = task.parameters();
+        assert_eq!(parameters["metaflow.task_id"], id);
+        assert_eq!(parameters["metaflow.user"], "ada");
+        assert!(task.shares_with(tasks[0]));
+    }
+    assert_eq!(all[3].writes[0].key, "8");
 }

@@ -11,7 +11,16 @@ pub(crate) const ARRAY_MIN: &str = "FERROFLOW_ARRAY_MIN";
 const DEFAULT_MIN: usize = 8;
 
 /// How long an attempt waits for others that are being prepared. A free slot does not stay empty for longer.
-pub(super) const COMPANY: Duration = Duration::from_secs(2);
+const COMPANY: Duration = Duration::from_secs(2);
+
+/// And that much longer for each of them: it takes about as long to prepare them, and one array is worth it.
+const COMPANY_FOR_EACH: Duration = Duration::from_millis(1);
+
+/// How long an attempt waits for so many others that are being prepared.
+pub(super) fn patience(coming: usize) -> Duration {
+    let coming = u32::try_from(coming.min(MAX_CHILDREN)).unwrap_or_default();
+    COMPANY + COMPANY_FOR_EACH * coming
+}
 
 /// From how many attempts on an array is made; none ever without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

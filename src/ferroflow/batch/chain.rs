@@ -13,7 +13,7 @@ use model::{
     layout,
     opening::{OPENING_VERSION, Opening},
     run_record::Launcher,
-    spec::PackageRef,
+    spec::{PackageRef, TaskSpec},
 };
 use scheduler::Turn;
 use tokio::sync::Mutex;
@@ -81,6 +81,7 @@ struct Next {
 pub(super) struct Written {
     pub(super) key: String,
     pub(super) places: Vec<SpecPlace>,
+    pub(super) planned: Vec<Planned>,
 }
 
 impl Chain {
@@ -105,17 +106,20 @@ impl Chain {
 
     /// Writes what attempts on this machine are about to be.
     pub(super) async fn append_local(&self, local: Vec<LocalMember>) -> anyhow::Result<()> {
-        self.append(local, |_| Ok(Vec::new())).await.map(drop)
+        let no_spec = |_, _| Err(anyhow!("nothing is submitted"));
+        let written = self.append(local, |_| Ok(Vec::new()), no_spec).await;
+        written.map(drop)
     }
 
-    /// Writes what is about to be submitted, with this code.
+    /// Writes what is about to be submitted, with this code: `planned` for its place in the chain, `spec` of each member.
     pub(super) async fn append_jobs(
         &self,
         package: &PackageRef,
         planned: impl FnOnce(u64) -> anyhow::Result<Vec<Planned>>,
+        spec: impl Fn(usize, usize) -> anyhow::Result<TaskSpec>,
     ) -> anyhow::Result<Written> {
         self.open(package).await?;
-        self.append(Vec::new(), planned).await
+        self.append(Vec::new(), planned, spec).await
     }
 
     /// Nobody can take over before there is a job, because nobody knows the code.
@@ -158,6 +162,7 @@ impl Chain {
         &self,
         local: Vec<LocalMember>,
         planned: impl FnOnce(u64) -> anyhow::Result<Vec<Planned>>,
+        spec: impl Fn(usize, usize) -> anyhow::Result<TaskSpec>,
     ) -> anyhow::Result<Written> {
         let mut next = self.next.lock().await;
         let planned = planned(next.seq)?;
@@ -174,7 +179,7 @@ impl Chain {
                 .context("cannot write the run down")?,
             taken_from: None,
         };
-        let (object, places) = launch_record::encode(header, &planned)
+        let (object, places) = launch_record::encode(header, &planned, spec)
             .context("cannot write down what is to be launched")?;
         let key = layout::launch_record(&self.flow, &self.run, next.seq);
         let object = object.into();
@@ -185,7 +190,11 @@ impl Chain {
         failpoint::reach("recorded");
         self.links.turns.forget(told);
         next.seq += 1;
-        Ok(Written { key, places })
+        Ok(Written {
+            key,
+            places,
+            planned,
+        })
     }
 }
 
@@ -204,7 +213,8 @@ pub(super) async fn take_over(
         taken_from: Some(from.to_owned()),
         ..Header::default()
     };
-    let (object, _) = launch_record::encode(header, &[])?;
+    let no_spec = |_, _| Err(anyhow!("nothing is submitted"));
+    let (object, _) = launch_record::encode(header, &[], no_spec)?;
     let key = layout::launch_record(&plan.flow, &plan.run, seq);
     write(store, &key, &object.into()).await?;
     Ok(seq + 1)

@@ -36,10 +36,10 @@ pub(super) enum Verdict {
 }
 
 /// What the outcome in the datastore says, before Batch has said anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum News {
     /// A success needs no word from Batch.
-    Success,
+    Success(Box<TaskOutcome>),
     /// The container was told to stop: why, only Batch knows.
     Stopped,
     /// It ended in another way.
@@ -53,7 +53,7 @@ pub(super) async fn news(shared: &Shared, recorded: &Recorded) -> Option<News> {
         spec::Ended::Exited {
             code: 0,
             stopped: None,
-        } => News::Success,
+        } => News::Success(Box::new(outcome)),
         spec::Ended::Exited {
             stopped: Some(Stopped::Terminated),
             ..
@@ -67,15 +67,20 @@ pub(super) async fn news(shared: &Shared, recorded: &Recorded) -> Option<News> {
 }
 
 /// Judges an attempt, and gives what its container said at its end, if it did. Called after Batch reported
-/// the job terminal, or when the datastore says all there is to say.
+/// the job terminal, or when the datastore says all there is to say. A success that was read before is not read again.
 pub(super) async fn judge(
     shared: &Shared,
     recorded: &Recorded,
     job: &JobId,
     detail: Option<&JobDetail>,
+    success: Option<&TaskOutcome>,
 ) -> anyhow::Result<(Verdict, Option<TaskOutcome>)> {
     let terminal = detail.filter(|detail| detail.status.is_terminal());
-    if let Some(outcome) = outcome(shared, recorded).await? {
+    let outcome = match success {
+        Some(success) => Some(success.clone()),
+        None => outcome(shared, recorded).await?,
+    };
+    if let Some(outcome) = outcome {
         let verdict = judge_outcome(shared, recorded, &outcome, terminal).await?;
         return Ok((verdict, Some(outcome)));
     }

@@ -65,11 +65,11 @@ pub(super) async fn follow(
     );
     let mut tail = Tail::default();
     loop {
-        let last = watch_job(&shared, &recorded, &job, &mut tail).await;
+        let Watched { detail, success } = watch_job(&shared, &recorded, &job, &mut tail).await;
+        let (last, success) = (detail, success.as_deref());
         shared.notice_cancellation(last.as_ref()).await;
-        let judged = shared
-            .on_datastore(async || end::judge(&shared, &recorded, &job, last.as_ref()).await)
-            .await;
+        let judge = async || end::judge(&shared, &recorded, &job, last.as_ref(), success).await;
+        let judged = shared.on_datastore(judge).await;
         let (verdict, outcome) = match judged {
             Ok(judged) => judged,
             Err(error) => return shared.break_down(error),
@@ -152,6 +152,22 @@ pub(super) async fn end_job(shared: &Shared, job: &JobId) {
     }
 }
 
+/// What a job was last seen as.
+#[derive(Debug, Default)]
+struct Watched {
+    /// What Batch said.
+    detail: Option<JobDetail>,
+    /// The outcome, if that ended the watch.
+    success: Option<Box<TaskOutcome>>,
+}
+
+impl From<Option<JobDetail>> for Watched {
+    fn from(detail: Option<JobDetail>) -> Self {
+        let success = None;
+        Self { detail, success }
+    }
+}
+
 /// Watches until nothing more can come: a success in the datastore, or a terminal job. Whatever that waits for, a job of a
 /// cancelled run is terminated meanwhile.
 async fn watch_job(
@@ -159,7 +175,7 @@ async fn watch_job(
     recorded: &Recorded,
     job: &JobId,
     tail: &mut Tail,
-) -> Option<JobDetail> {
+) -> Watched {
     let (told, waited_enough) = signal::channel(None);
     tokio::select! {
         detail = watch_until_over(shared, recorded, job, tail, waited_enough) => detail,
@@ -173,23 +189,26 @@ async fn watch_until_over(
     job: &JobId,
     tail: &mut Tail,
     mut waited_enough: signal::Receiver<Option<Instant>>,
-) -> Option<JobDetail> {
+) -> Watched {
     let mut seen = shared.watcher.watch(job.clone(), recorded.place);
     let mut following = Following::new(shared, recorded, job);
     following.status(None);
     loop {
         let view = seen.borrow_and_update().clone();
         if following.is_over(&view).await {
-            return view.detail;
+            return Watched {
+                detail: view.detail,
+                success: following.success,
+            };
         }
         let cancelled_for = *waited_enough.borrow_and_update();
         tokio::select! {
-            changed = seen.changed() => if changed.is_err() { return view.detail },
+            changed = seen.changed() => if changed.is_err() { return view.detail.into() },
             Ok(()) = waited_enough.changed() => {}
             () = wait_until(following.next_look) => following.look(tail).await,
-            () = wait_until(following.give_up) => return view.detail,
-            () = wait_until(cancelled_for) => return view.detail,
-            () = wait_until(view.absent_since.map(|since| since + ABSENT)) => return None,
+            () = wait_until(following.give_up) => return view.detail.into(),
+            () = wait_until(cancelled_for) => return view.detail.into(),
+            () = wait_until(view.absent_since.map(|since| since + ABSENT)) => return Watched::default(),
         }
     }
 }
@@ -286,6 +305,7 @@ struct Following<'a> {
     /// At the logs; there are none before the job runs.
     next_look: Option<Instant>,
     give_up: Option<Instant>,
+    success: Option<Box<TaskOutcome>>,
 }
 
 impl<'a> Following<'a> {
@@ -298,6 +318,7 @@ impl<'a> Following<'a> {
             running_since: None,
             next_look: None,
             give_up: None,
+            success: None,
         }
     }
 
@@ -331,7 +352,10 @@ impl<'a> Following<'a> {
         }
         if view.outcome && self.give_up.is_none() {
             let lag = match end::news(self.shared, self.recorded).await {
-                Some(News::Success) => return true,
+                Some(News::Success(outcome)) => {
+                    self.success = Some(outcome);
+                    return true;
+                }
                 Some(News::Stopped) => STOP_LAG,
                 Some(News::Other) => BATCH_LAG,
                 // It cannot be read for now.

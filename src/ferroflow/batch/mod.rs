@@ -34,7 +34,7 @@ use aws::{
     batch::{Client, JobQueue, QueueLookup},
     s3::S3Store,
 };
-use compute::host::protocol::BatchCommand;
+use compute::host::BatchTask;
 use datastore::KnownValues;
 use model::{
     Attempt, Plan, TaskKey, TaskPath,
@@ -81,7 +81,7 @@ pub(crate) struct Launch {
     pub(crate) task: TaskKey,
     pub(crate) path: TaskPath,
     pub(crate) attempt: Attempt,
-    pub(crate) command: Box<BatchCommand>,
+    pub(crate) command: BatchTask,
 }
 
 /// What Batch has to say.

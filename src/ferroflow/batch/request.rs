@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, env};
 
 use aws::batch::JobQueue;
-use compute::host::protocol::BatchCommand;
+use compute::host::{BatchTask, protocol::BatchCommand};
 use model::{
     batch::{
         JobDefinition, JobNameParts, JobRequest, Options, Resources, Share, TimeLimit, job,
@@ -25,7 +25,7 @@ use super::{
 const BOOTSTRAP_GRACE: u64 = 60;
 
 /// What is known of a job before it has a name.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Job {
     pub(super) queue: String,
     pub(super) definition: String,
@@ -40,7 +40,7 @@ pub(super) struct Job {
 
 /// Resolves queue and definition; both are asked for once per run.
 pub(super) async fn job(shared: &Shared, launch: &Launch) -> anyhow::Result<Job> {
-    let options = Options::new(&launch.command.command_options);
+    let options = Options::new(&launch.command.common().command_options);
     let queue: JobQueue = shared
         .client
         .job_queue(options.queue().as_deref(), shared.queues)
@@ -64,7 +64,7 @@ pub(super) async fn job(shared: &Shared, launch: &Launch) -> anyhow::Result<Job>
     Ok(Job {
         more_memory: shared.raises.next(memory, &resources.vcpu, is_fargate),
         share: share(&queue, launch)?,
-        environment: overrides::divide(&launch.command.container.user_environment).0,
+        environment: overrides::divide(&launch.command.common().container.user_environment).0,
         queue: queue.name,
         definition,
         resources,
@@ -79,7 +79,7 @@ fn share(queue: &JobQueue, launch: &Launch) -> anyhow::Result<Option<Share>> {
     }
     let named = env::var(job::variable::SHARE).unwrap_or_default();
     if named.is_empty() {
-        return Ok(Some(Share::of(user(&launch.command))));
+        return Ok(Some(Share::of(user(launch.command.common()))));
     }
     Ok(Some(named.parse()?))
 }
@@ -87,7 +87,7 @@ fn share(queue: &JobQueue, launch: &Launch) -> anyhow::Result<Option<Share>> {
 /// Name of the job that the record `seq` submits for this attempt.
 pub(super) fn name(shared: &Shared, pending: &Pending, seq: u64) -> String {
     job_name(JobNameParts {
-        user: user(&pending.launch.command),
+        user: user(pending.launch.command.common()),
         flow: &shared.plan.flow,
         task: &pending.launch.path,
         attempt: pending.launch.attempt,
@@ -133,8 +133,8 @@ impl Job {
             name,
             queue: self.queue,
             definition: self.definition,
-            parameters: common(members, |command| &command.parameters),
-            tags: common(members, |command| &command.tags),
+            parameters: common(members, BatchTask::parameters),
+            tags: common(members, |command| command.common().tags.clone()),
             command: None,
             environment,
             resources: self.resources,
@@ -151,10 +151,10 @@ impl Job {
 /// What is said of all of these attempts.
 fn common(
     members: &[Recorded],
-    of: impl Fn(&BatchCommand) -> &BTreeMap<String, String>,
+    of: impl Fn(&BatchTask) -> BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     let mut all = members.iter().map(|one| of(&one.pending.launch.command));
-    let mut common = all.next().cloned().unwrap_or_default();
+    let mut common = all.next().unwrap_or_default();
     for other in all {
         common.retain(|name, value| other.get(name) == Some(value));
     }
@@ -174,10 +174,11 @@ pub(super) fn spec(
         ..
     } = &pending.launch;
     let plan = &shared.plan;
-    let container = &command.container;
+    let common = command.common();
+    let container = &common.container;
     let too_long = overrides::divide(&container.user_environment).1;
     shared.tell_what_is_too_long(&pending.launch, &too_long);
-    let mut environment = container.environment.clone();
+    let mut environment = command.environment();
     environment.extend(too_long);
     Ok(TaskSpec {
         version: SPEC_VERSION,
@@ -189,12 +190,12 @@ pub(super) fn spec(
         claim: layout::claim(&plan.flow, path, *attempt, pending.number),
         outcome: layout::outcome(&plan.flow, &plan.run, place.seq, place.index),
         package: PackageRef {
-            url: command.code.url.clone(),
-            sha256: command.code.sha256.clone(),
-            size: command.code.size,
+            url: common.code.url.clone(),
+            sha256: common.code.sha256.clone(),
+            size: common.code.size,
         },
         prepare: container.prepare.clone(),
-        command: container.command.clone(),
+        command: command.command(),
         shell: container.shell,
         environment,
         files: container.files.clone(),
@@ -213,7 +214,7 @@ pub(super) fn time_limit(
     shared: &Shared,
     launch: &Launch,
 ) -> Result<TimeLimit, model::batch::options::OptionError> {
-    let seconds = Options::new(&launch.command.command_options).run_time_limit()?;
+    let seconds = Options::new(&launch.command.common().command_options).run_time_limit()?;
     let step = shared.plan.steps.get(&launch.path.step);
     Ok(if step.is_some_and(|step| step.timeout) {
         TimeLimit::Decorator(seconds)

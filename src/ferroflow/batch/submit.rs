@@ -4,7 +4,7 @@
 //! into the chain, and a container runs user code only after it has claimed its launch, so that
 //! a job that was submitted twice runs once.
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use anyhow::Context;
 use aws::batch::SubmitError;
@@ -13,7 +13,7 @@ use datastore::{ObjectStore, PutMode, PutOptions, PutOutcome};
 use model::{
     array_spec::{ArrayKey, MAX_CHILDREN},
     batch::{JobId, JobRequest},
-    launch_record::{Planned, PlannedMember},
+    launch_record::Planned,
     layout,
     spec::{Claim, PackageRef},
 };
@@ -123,15 +123,25 @@ impl Submitter {
     /// Siblings are prepared one after the other, and could go out as one array.
     async fn wait_for_company(&mut self) {
         if self.shared.array_min.is_on() {
+            let patience = arrays::patience(*self.coming.borrow());
             let nobody = self.coming.wait_for(|coming| *coming == 0);
-            let _ = tokio::time::timeout(arrays::COMPANY, nobody).await;
+            let _ = tokio::time::timeout(patience, nobody).await;
         }
     }
 
     async fn submit(&mut self, batch: Vec<Pending>) {
-        let mut requested = Vec::new();
+        let mut requested: Vec<(Pending, request::Job)> = Vec::new();
         for pending in batch {
             let shared = &self.shared;
+            let shares = |(last, _): &&(Pending, _)| {
+                let (last, this) = (&last.launch, &pending.launch);
+                last.path.step == this.path.step && this.command.shares_with(&last.command)
+            };
+            if let Some((_, job)) = requested.last().filter(shares) {
+                let job = job.clone();
+                requested.push((pending, job));
+                continue;
+            }
             // Boxed: one at a time, and large.
             let job = Box::pin(job_of(shared, &pending.launch));
             match until_cancelled(shared, job).await {
@@ -173,10 +183,10 @@ impl Submitter {
             }
         }
         let package = package(&groups).context("a record of nothing")?;
-        let mut submissions = Vec::new();
-        let mut planned = Vec::new();
+        let submissions = RefCell::new(Vec::new());
         let plan = |seq| {
             let mut index = 0_u32..;
+            let mut planned = Vec::new();
             for Group { job, members } in groups {
                 let places = (&mut index).map(|index| OutcomePlace { seq, index });
                 let members = members.into_iter().zip(places);
@@ -188,11 +198,21 @@ impl Submitter {
                 });
                 let members: Vec<_> = members.collect();
                 planned.push(self.plan(&job, &members)?);
-                submissions.push((job, members));
+                submissions.borrow_mut().push((job, members));
             }
-            Ok(planned.clone())
+            Ok(planned)
         };
-        let Written { key, places } = shared.chain.append_jobs(&package, plan).await?;
+        let spec = |job: usize, member: usize| {
+            let recorded = &submissions.borrow()[job].1[member];
+            Ok(request::spec(shared, &recorded.pending, recorded.place)?)
+        };
+        let written = shared.chain.append_jobs(&package, plan, spec).await?;
+        let Written {
+            key,
+            places,
+            planned,
+        } = written;
+        let submissions = submissions.into_inner();
         if !std::mem::replace(&mut self.has_checked_store, true) {
             let check = warn_of_a_store_without_conditions(Rc::clone(shared), key.clone());
             tokio::task::spawn_local(check);
@@ -208,19 +228,13 @@ impl Submitter {
     }
 
     fn plan(&self, job: &request::Job, members: &[Recorded]) -> anyhow::Result<Planned> {
-        let spec = |one: &Recorded| {
-            Ok::<_, anyhow::Error>(PlannedMember {
-                key: one.pending.launch.task,
-                spec: request::spec(&self.shared, &one.pending, one.place)?,
-            })
-        };
         let first = members.first().context("a submission of nothing")?;
         Ok(Planned {
             job_name: request::name(&self.shared, &first.pending, first.place.seq),
             queue: job.queue.clone(),
             definition: job.definition.clone(),
             resources: job.resources().clone(),
-            members: members.iter().map(spec).collect::<Result<_, _>>()?,
+            members: members.iter().map(|one| one.pending.launch.task).collect(),
             key: (members.len() > 1).then(array_key),
         })
     }
@@ -233,7 +247,14 @@ impl Submitter {
 
 /// The code of a run: one package for all.
 fn package(groups: &[Group]) -> Option<PackageRef> {
-    let code = &groups.first()?.members.first()?.launch.command.code;
+    let code = &groups
+        .first()?
+        .members
+        .first()?
+        .launch
+        .command
+        .common()
+        .code;
     Some(PackageRef {
         url: code.url.clone(),
         sha256: code.sha256.clone(),

@@ -52,7 +52,7 @@ pub(super) async fn register(
         flow: &shared.plan.flow,
         task: &launch.path,
         attempt: launch.attempt,
-        user: request::user(&launch.command),
+        user: request::user(launch.command.common()),
     };
     let mut records = Vec::new();
     if !has_metadata {

@@ -238,7 +238,8 @@ impl Rounds {
             let found = if open.len() <= MAX_LOOKS {
                 self.heads(open.keys().copied()).await
             } else {
-                self.lists(&open, &mut last).await
+                self.lists(&open, round.is_multiple_of(EVERYWHERE), &mut last)
+                    .await
             };
             for id in found.iter().filter_map(|place| open.get(place)) {
                 if let Some(entry) = registry.borrow().get(id) {
@@ -265,18 +266,22 @@ impl Rounds {
         self.gather(looks).await
     }
 
-    /// Lists the outcomes of some records with open jobs; the next round goes on behind them.
+    /// Lists the outcomes of some records with open jobs; the next round goes on behind them. Those of an array only when
+    /// more of its children have ended, or everywhere.
     async fn lists(
         self: &Rc<Self>,
         open: &BTreeMap<OutcomePlace, JobId>,
+        everywhere: bool,
         last: &mut Option<u64>,
     ) -> Vec<OutcomePlace> {
-        let mut records: Vec<u64> = open.keys().map(|place| place.seq).collect();
-        records.dedup();
-        let begin = last.map_or(0, |last| records.partition_point(|seq| *seq <= last));
+        let mut records: Vec<(u64, &JobId)> = open.iter().map(|(at, job)| (at.seq, job)).collect();
+        records.dedup_by_key(|(seq, _)| *seq);
+        records.retain(|(_, job)| everywhere || self.arrays.borrow().may_list(job));
+        let begin = last.map_or(0, |last| records.partition_point(|(seq, _)| *seq <= last));
         let looked_at = records.len().min(MAX_LOOKS);
         let mut looks = JoinSet::new();
-        for seq in records.iter().cycle().skip(begin).take(looked_at).copied() {
+        for (seq, job) in records.iter().cycle().skip(begin).take(looked_at).copied() {
+            self.arrays.borrow_mut().lists(job);
             *last = Some(seq);
             let this = Rc::clone(self);
             looks.spawn_local(async move {

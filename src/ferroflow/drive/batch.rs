@@ -1,7 +1,10 @@
 //! Attempts on AWS Batch, as the driver sees them: words for the console, lines for the log, and
 //! an end.
 
-use compute::host::protocol::{BatchCommand, FinishOutcome, Prepared};
+use compute::host::{
+    BatchTask,
+    protocol::{FinishOutcome, Prepared},
+};
 use datastore::ObjectStore;
 use model::{Attempt, TaskKey, TaskPath, layout::Stream, mflog};
 use scheduler::{Event, FailureClass, Outcome};
@@ -22,7 +25,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         task: TaskKey,
         attempt: Attempt,
         prepared: Prepared,
-        command: Box<BatchCommand>,
+        command: BatchTask,
     ) {
         let Some(launch) = self.launch((task, attempt), prepared, command) else {
             return;
@@ -45,7 +48,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         task: TaskKey,
         attempt: Attempt,
         prepared: Prepared,
-        command: Box<BatchCommand>,
+        command: BatchTask,
         adopted: Adopted,
     ) {
         let launch = self.launch((task, attempt), prepared, command);
@@ -59,7 +62,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         &mut self,
         key: (TaskKey, Attempt),
         prepared: Prepared,
-        command: Box<BatchCommand>,
+        command: BatchTask,
     ) -> Option<Launch> {
         let (task, attempt) = key;
         if self.batch.is_none() {

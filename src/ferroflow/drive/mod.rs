@@ -7,6 +7,7 @@ mod commands;
 mod failing;
 mod halt;
 mod local;
+mod prepare;
 mod progress;
 mod record;
 mod running;
@@ -24,7 +25,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use compute::{
     host::{
-        Host, HostError, HostEvents,
+        Host, HostEvents,
         protocol::{FinishOutcome, Prepared},
     },
     local::{ForkServer, LocalCompute, LocalEvent},
@@ -43,6 +44,7 @@ use tokio::{
 
 use self::{
     halt::Halting,
+    prepare::Answered,
     record::{RECORD_INTERVAL, Recorder},
     running::Running,
     states::States,
@@ -96,11 +98,7 @@ pub(crate) struct RunStart {
 /// What can happen to a run.
 #[derive(Debug)]
 enum Happening {
-    Prepared {
-        task: TaskKey,
-        attempt: Attempt,
-        answer: Result<Prepared, HostError>,
-    },
+    Prepared(Answered),
     /// An attempt on this machine stands in the launch chain.
     Recorded {
         task: TaskKey,
@@ -160,6 +158,8 @@ pub(crate) struct Driver<S> {
     unasked: VecDeque<(TaskKey, Attempt)>,
     /// Questions that the host has not answered.
     open_questions: usize,
+    /// Attempts in these.
+    preparing: usize,
     task_ids: HashMap<TaskKey, TaskId>,
     attempts: HashMap<(TaskKey, Attempt), Running>,
     halting: Option<Halting>,
@@ -237,6 +237,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             broken: None,
             unasked: VecDeque::new(),
             open_questions: 0,
+            preparing: 0,
             task_ids: HashMap::new(),
             attempts: HashMap::new(),
             halting: None,
@@ -281,7 +282,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 self.dispatch();
             }
             if let Some(batch) = &self.batch {
-                batch.expect(self.unasked.len() + self.open_questions);
+                batch.expect(self.unasked.len() + self.preparing);
             }
             if let Some(outcome) = self.finished.take() {
                 return self.leave(&outcome).await;
@@ -343,11 +344,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     fn on_happening(&mut self, happening: Happening) {
         match happening {
-            Happening::Prepared {
-                task,
-                attempt,
-                answer,
-            } => self.on_prepared(task, attempt, answer),
+            Happening::Prepared(answered) => self.on_prepared(answered),
             Happening::Recorded {
                 task,
                 attempt,
@@ -440,13 +437,14 @@ impl<S: ObjectStore + 'static> Driver<S> {
                         self.on_launched(task, attempt);
                     }
                     self.unasked.extend(launch.members);
-                    self.ask();
                 }
                 Command::Halt(cause) => self.halt(cause),
                 Command::Wake { timer, at } => self.wake(timer, at),
                 Command::Finish(outcome) => self.finished = Some(self.finish_outcome(outcome)),
             }
         }
+        // Only now, so that siblings are asked for together.
+        self.ask();
     }
 
     /// The core asks for it only before a retry on Batch, where Metaflow honours

@@ -5,7 +5,7 @@ use model::{
     array_spec::ArrayKey,
     batch::{Resources, spec_variables},
     exit_code::container,
-    launch_record::{self, Header, Planned, PlannedMember},
+    launch_record::{self, Header, Planned},
     layout,
 };
 
@@ -15,7 +15,7 @@ const CHILDREN: u32 = 3;
 
 /// Writes the record of an array whose children say which they are, and makes the fixture one of them.
 fn become_child(fixture: &mut Fixture, index: u32) {
-    let mut members = Vec::new();
+    let mut specs = Vec::new();
     for index in 0..CHILDREN {
         let mut spec = fixture.spec.clone();
         let task: TaskPath = format!("7/work/{}", 2 + index).parse().unwrap();
@@ -23,10 +23,9 @@ fn become_child(fixture: &mut Fixture, index: u32) {
         spec.outcome = layout::outcome(&spec.flow, &task.run, 3, index);
         spec.task = task;
         spec.command[2] = format!("echo child {index}");
-        let key = TaskKey(index);
-        members.push(PlannedMember { key, spec });
+        specs.push(spec);
     }
-    fixture.spec = members[index as usize].spec.clone();
+    fixture.spec = specs[index as usize].clone();
     let planned = Planned {
         job_name: "work".to_owned(),
         queue: "queue".to_owned(),
@@ -36,17 +35,15 @@ fn become_child(fixture: &mut Fixture, index: u32) {
             memory: "4096".to_owned(),
             gpu: None,
         },
-        members,
+        members: (0..CHILDREN).map(TaskKey).collect(),
         key: Some(ArrayKey([5; 32])),
     };
-    let (object, places) = launch_record::encode(
-        Header {
-            seq: 3,
-            ..Header::default()
-        },
-        &[planned],
-    )
-    .unwrap();
+    let spec = |_: usize, child: usize| Ok::<_, serde_json::Error>(specs[child].clone());
+    let header = Header {
+        seq: 3,
+        ..Header::default()
+    };
+    let (object, places) = launch_record::encode(header, &[planned], spec).unwrap();
     fixture.server.put(RECORD, object);
     let key = layout::launch_record(&fixture.spec.flow, &fixture.spec.task.run, 3);
     for (name, value) in spec_variables(&fixture.spec.store, &key, &places[0]) {

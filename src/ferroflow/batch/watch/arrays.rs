@@ -1,6 +1,6 @@
 //! Which jobs are asked for where they are more than one call serves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::batch::{JobDetail, JobId};
 
@@ -13,6 +13,8 @@ const MISSING_AT_ONCE: usize = 5 * IDS_PER_CALL;
 #[derive(Debug, Default)]
 pub(in crate::batch) struct Arrays {
     ended: HashMap<JobId, EndedChildren>,
+    /// Arrays of which more children have ended since their outcomes were last listed.
+    moved: HashSet<JobId>,
     /// Where the last question for children of an array has stopped.
     last: HashMap<JobId, OutcomePlace>,
 }
@@ -37,7 +39,22 @@ impl Arrays {
             } else {
                 EndedChildren::Some(*count)
             };
-            self.ended.insert(id.clone(), ended);
+            if self.ended.insert(id.clone(), ended) != Some(ended) {
+                self.moved.insert(id.clone());
+            }
+        }
+    }
+
+    /// Whether there may be more outcomes of this job's array than when they were last listed. Of a plain job nobody tells
+    /// beforehand.
+    pub(super) fn may_list(&self, job: &JobId) -> bool {
+        job.parent().is_none_or(|array| self.moved.contains(&array))
+    }
+
+    /// The outcomes of this job's array are listed now.
+    pub(super) fn lists(&mut self, job: &JobId) {
+        if let Some(array) = job.parent() {
+            self.moved.remove(&array);
         }
     }
 
@@ -61,6 +78,7 @@ impl Arrays {
         }
         self.ended.retain(|array, _| children.contains_key(array));
         self.last.retain(|array, _| children.contains_key(array));
+        self.moved.retain(|array| children.contains_key(array));
         for (array, children) in children {
             let (awaited, open): (Vec<_>, Vec<_>) = children
                 .into_iter()
@@ -150,6 +168,23 @@ mod tests {
         assert!(!asked.contains(&JobId::new("array:7")));
         tell(&mut arrays, "FAILED", 200);
         assert_eq!(arrays.in_their_place(&registry, 8).len(), 200);
+    }
+
+    #[test]
+    fn outcomes_are_listed_when_children_have_ended() {
+        let mut arrays = Arrays::default();
+        let child = JobId::new("array").child(3);
+        tell(&mut arrays, "PENDING", 0);
+        arrays.lists(&child);
+        assert!(!arrays.may_list(&child));
+        tell(&mut arrays, "PENDING", 1);
+        assert!(arrays.may_list(&child));
+        arrays.lists(&child);
+        tell(&mut arrays, "PENDING", 1);
+        assert!(!arrays.may_list(&child));
+        tell(&mut arrays, "PENDING", 2);
+        assert!(arrays.may_list(&child));
+        assert!(arrays.may_list(&JobId::new("plain")));
     }
 
     #[test]

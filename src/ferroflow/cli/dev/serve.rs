@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
-use localstack::{Description, Folder, Options, faults::Rule};
+use localstack::{Description, Folder, Options, Simulation, faults::Rule};
 use nix::unistd::setsid;
 
 use super::folder::Dir;
@@ -17,6 +17,9 @@ pub(super) struct Settings {
     /// A JSON file with rules for what is to go wrong
     #[arg(long, value_name = "FILE")]
     pub(super) faults: Option<PathBuf>,
+    /// A JSON file that names steps whose tasks are played by the stack, without a process
+    #[arg(long, value_name = "FILE")]
+    pub(super) simulate: Option<PathBuf>,
     /// Seconds of AWS's time that pass in a second
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
     pub(super) speed: f64,
@@ -30,6 +33,7 @@ impl Default for Settings {
         Self {
             port: None,
             faults: None,
+            simulate: None,
             speed: 1.0,
             strict: false,
         }
@@ -69,9 +73,30 @@ impl Settings {
             port: self.port,
             python,
             rules: self.rules()?,
+            simulation: self.simulation()?,
             speed: self.speed,
             strict: self.strict,
         })
+    }
+
+    fn simulation(&self) -> Result<Simulation> {
+        let Some(file) = &self.simulate else {
+            return Ok(Simulation::default());
+        };
+        let text = match fs::read(file) {
+            Ok(text) => text,
+            Err(error) => bail!(
+                "cannot read which steps are simulated in `{}`: {error}\nhint: --simulate names a JSON file",
+                file.display()
+            ),
+        };
+        match serde_json::from_slice(&text) {
+            Ok(simulation) => Ok(simulation),
+            Err(error) => bail!(
+                "`{}` does not say which steps are simulated: {error}\nhint: it is a JSON object like {{\"work\": {{\"next\": [\"join\"], \"seconds\": 10}}}}",
+                file.display()
+            ),
+        }
     }
 
     fn rules(&self) -> Result<Vec<Rule>> {

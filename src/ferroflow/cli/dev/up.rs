@@ -145,6 +145,11 @@ fn spawn(folder: &Folder, settings: &Settings, python: Option<PathBuf>) -> Resul
     if let Some(faults) = &settings.faults {
         command.arg("--faults").arg(std::path::absolute(faults)?);
     }
+    if let Some(simulate) = &settings.simulate {
+        command
+            .arg("--simulate")
+            .arg(std::path::absolute(simulate)?);
+    }
     command.args(["--speed", &settings.speed.to_string()]);
     if settings.strict {
         command.arg("--strict");

@@ -6,3 +6,4 @@ ENVIRONMENTS_DESC = [
 ]
 
 AWS_CLIENT_PROVIDERS_DESC = [("company", ".clients.CompanyClients")]
+STEP_DECORATORS_DESC = [("stranger", ".decorators.StrangerDecorator")]

@@ -1,0 +1,151 @@
+//! Jobs without a process: the stack itself plays what runs in their containers. It reads the task's spec from the launch
+//! record, claims the launch, waits as long as the task is to take, and leaves what a real one leaves: artifacts, marks,
+//! metadata, outcome. So ten thousand of them cost a machine no more than their objects, and a launcher cannot tell.
+//!
+//! The formats are written here on their own, because this crate knows nothing of Ferroflow's others;
+//! `tests/simulate.rs` holds them against a launcher and upstream's readers.
+
+mod container;
+mod input_paths;
+mod local_metadata;
+mod pickle;
+mod plan;
+mod spec;
+mod task_data;
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+pub(crate) use self::container::Container;
+pub use self::plan::Simulation;
+use self::{container::Claimed, plan::Step};
+use crate::{Clock, s3::S3};
+
+/// By which a job says whose step it is; upstream's and Ferroflow's jobs both do.
+const STEP: &str = "metaflow.step_name";
+
+/// Exit codes of a container whose task did not start (docs/errors.md).
+const DUPLICATE: i32 = 113;
+const FAILED: i32 = 114;
+/// Of a step that failed.
+const STEP_FAILED: i32 = 1;
+/// 128 and SIGTERM.
+const TERMINATED: i32 = 143;
+
+/// Plays the containers of the steps that it was told to.
+#[derive(Debug)]
+pub(crate) struct Simulator {
+    simulation: Simulation,
+    s3: S3,
+    clock: Clock,
+}
+
+/// A task that has begun.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    step: Step,
+    claimed: Claimed,
+}
+
+/// What is wrong with a task; there is no log to put it into, so that it goes to the stack's.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("another container has claimed the launch, or it was revoked")]
+    Duplicate,
+    #[error("the store does not do its part")]
+    Store(#[from] io::Error),
+    #[error("cannot understand a document")]
+    Json(#[from] serde_json::Error),
+    #[error("{0}")]
+    Nonsense(String),
+}
+
+fn nonsense(text: impl Into<String>) -> Failure {
+    Failure::Nonsense(text.into())
+}
+
+impl Simulator {
+    pub(crate) fn new(simulation: Simulation, s3: S3, clock: Clock) -> Option<Arc<Self>> {
+        let new = |simulation| Self {
+            simulation,
+            s3,
+            clock,
+        };
+        (!simulation.is_empty()).then(|| Arc::new(new(simulation)))
+    }
+
+    /// Whether a job with these parameters is played here.
+    pub(crate) fn plays(&self, parameters: &BTreeMap<String, String>) -> bool {
+        let step = parameters.get(STEP);
+        step.is_some_and(|step| self.simulation.step(step).is_some())
+    }
+
+    /// Reads the spec and claims the launch; or the exit code of a container that does not come to run a task.
+    pub(crate) fn begin(&self, container: &Container<'_>) -> Result<Begun, i32> {
+        let begin = || {
+            let spec = spec::fetch(&self.s3, container)?;
+            let step = self.simulation.step(spec.step()?);
+            let step =
+                step.ok_or_else(|| nonsense("the step of its spec is not that of its job"))?;
+            Ok(Begun {
+                step: step.clone(),
+                claimed: container::claim(&self.s3, self.clock, container, spec)?,
+            })
+        };
+        begin().map_err(|failure: Failure| {
+            tracing::warn!(job.id = container.job_id, error = %chain(&failure), "a simulated task does not start");
+            match failure {
+                Failure::Duplicate => DUPLICATE,
+                _ => FAILED,
+            }
+        })
+    }
+
+    /// Leaves what a task leaves, and returns its exit code.
+    pub(crate) fn finish(&self, begun: &Begun) -> i32 {
+        let Begun { step, claimed } = begun;
+        let succeeds = !step.fails(claimed.spec.split_index(), claimed.spec.attempt);
+        let code = if succeeds { 0 } else { STEP_FAILED };
+        let end = || {
+            let index = task_data::write(&self.s3, self.clock, claimed, step, succeeds)?;
+            container::outcome(
+                &self.s3,
+                self.clock,
+                claimed,
+                &container::exited(code),
+                Some(&index),
+            )
+        };
+        match end() {
+            Ok(()) => code,
+            Err(failure) => {
+                tracing::warn!(task = claimed.spec.task, error = %chain(&failure), "a simulated task cannot end");
+                FAILED
+            }
+        }
+    }
+
+    /// SIGTERM: the step ends by it, and says so.
+    pub(crate) fn terminate(&self, begun: &Begun) -> i32 {
+        let ended = container::terminated();
+        if let Err(failure) = container::outcome(&self.s3, self.clock, &begun.claimed, &ended, None)
+        {
+            tracing::warn!(task = begun.claimed.spec.task, error = %chain(&failure), "a simulated task cannot end");
+        }
+        TERMINATED
+    }
+}
+
+impl Begun {
+    /// How long the task takes, in AWS's time.
+    pub(crate) fn duration(&self) -> Duration {
+        self.step.duration(self.claimed.spec.split_index())
+    }
+}
+
+fn chain(failure: &Failure) -> String {
+    let source = std::error::Error::source(failure);
+    source.map_or_else(
+        || failure.to_string(),
+        |source| format!("{failure}: {source}"),
+    )
+}

@@ -1,0 +1,138 @@
+"""Siblings of a foreach, prepared together.
+
+Two of them go the whole way through upstream's code (`prepare.py`). Where what came of these differs in nothing but their
+task ids and split indices, the others follow from it, and are only made known to the metadata provider, as upstream does
+it. A wide foreach otherwise waits for milliseconds of Python per task, and its tasks do not come together into one array.
+
+That nothing else differs can be told only of steps whose decorators are upstream's own, with hooks that are known.
+"""
+
+import contextlib
+import copy
+import json
+import os
+
+# Hooks of decorators that run for each task here, and of which is known that they look at nothing but the step:
+# runtime_step_cli of BatchDecorator puts the options of @batch, and the code package, into the command line;
+# runtime_task_created uploads that package once. EnvironmentDecorator's sets variables.
+_KNOWN_HOOKS = {
+    "runtime_task_created": {"metaflow.plugins.aws.batch.batch_decorator"},
+    "runtime_step_cli": {
+        "metaflow.plugins.aws.batch.batch_decorator",
+        "metaflow.plugins.environment_decorator",
+        "metaflow.plugins.parallel_decorator",
+    },
+}
+
+# Whose values may differ, in `place`, and what may be there.
+_DIFFERING = ("command_options", "parameters")
+_DIFFERING_IN_CONTAINER = ("command", "environment")
+
+
+class Different(Exception):
+    """Siblings differ in more than what is known; the text says in what."""
+
+
+def alike(decorators):
+    """Whether no hook of these decorators is one that could treat siblings differently."""
+    return all(_is_known(deco, hook, modules) for deco in decorators for hook, modules in _KNOWN_HOOKS.items())
+
+
+def _is_known(deco, hook, modules):
+    from metaflow.decorators import StepDecorator
+
+    if getattr(deco, hook + "_ctx", None) is not None:
+        return False
+    # An instance may have a hook of its own, too.
+    function = getattr(getattr(deco, hook), "__func__", None)
+    return function is getattr(StepDecorator, hook) or getattr(function, "__module__", None) in modules
+
+
+def differences(first, second):
+    """Where the places of two siblings differ, as `[[path…], "task_id" or "split_index"]`.
+
+    `first` and `second` are (`place`, task id, split index).
+    """
+    found = []
+    _compare(first[0], second[0], (), _Own(first, second), found)
+    return found
+
+
+class _Own:
+    """What is a sibling's own, as text."""
+
+    def __init__(self, first, second):
+        self._names = {
+            "task_id": (str(first[1]), str(second[1])),
+            "split_index": (str(first[2]), str(second[2])),
+        }
+        if self._names["task_id"] == self._names["split_index"]:
+            raise Different("their task ids are their split indices")
+
+    def name(self, one, other):
+        """Which of these two values are, or None."""
+        for name, pair in self._names.items():
+            if pair == (one, other):
+                return name
+        return None
+
+
+def _compare(one, other, path, own, found):
+    if one == other:
+        return
+    if isinstance(one, dict) and isinstance(other, dict) and list(one) == list(other):
+        for key in one:
+            _compare(one[key], other[key], path + (key,), own, found)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for i, (a, b) in enumerate(zip(one, other)):
+            _compare(a, b, path + (i,), own, found)
+    else:
+        name = own.name(str(one), str(other)) if _may_differ(path, one) else None
+        if name is None:
+            raise Different("/".join(map(str, path)))
+        found.append([list(path), name])
+
+
+def _may_differ(path, value):
+    if len(path) == 2 and path[0] in _DIFFERING:
+        return isinstance(value, (str, int))
+    return len(path) == 3 and path[0] == "container" and path[1] in _DIFFERING_IN_CONTAINER and isinstance(value, str)
+
+
+def registered(task, split_index):
+    """A sibling of `task`, upstream's own object, as upstream would make it: with an id from the metadata provider."""
+    sibling = copy.copy(task)
+    sibling.split_index = split_index
+    sibling._ds = None  # `new_attempt` makes it, should there be another
+    sibling._get_task_id(None)
+    return sibling
+
+
+@contextlib.contextmanager
+def in_bulk(metadata):
+    """Lets upstream's local metadata provider write its files faster: the same files, which appear as a whole, too."""
+    from metaflow.plugins.metadata_providers.local import LocalMetadataProvider
+
+    if type(metadata) is not LocalMetadataProvider or "_save_meta" in vars(metadata):
+        yield
+        return
+    metadata._save_meta = _save_meta
+    try:
+        yield
+    finally:
+        del metadata._save_meta
+
+
+def _save_meta(root_dir, metadict, allow_overwrite=False):
+    """As LocalMetadataProvider._save_meta, without a random name and Python's slow way to JSON for each file."""
+    for name, datum in metadict.items():
+        path = os.path.join(root_dir, "%s.json" % name)
+        if not allow_overwrite and os.path.isfile(path):
+            continue
+        draft = os.path.join(root_dir, "ferroflow-%d.tmp" % os.getpid())
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, json.dumps(datum).encode("utf-8"))
+        finally:
+            os.close(file)
+        os.rename(draft, path)

@@ -1,0 +1,161 @@
+//! Tasks that the embedded stack plays, without a process (`ferroflow dev up --simulate`): launcher and upstream's readers
+//! take them for real, and many of them cost few calls.
+
+mod harness;
+
+use std::{fs, process::Command};
+
+use checker::{Expectations, History, Promise, check};
+use harness::{
+    lab::{Lab, Launcher},
+    python,
+    stack::Stack,
+    tests_folder, wait_for,
+};
+use serde_json::{Value, json};
+
+/// A run on a stack that plays some steps.
+struct Simulated {
+    stack: Stack,
+    /// What upstream's Client sees of the steps: `tests/stack/tasks.py`.
+    tasks: Value,
+}
+
+impl Simulated {
+    /// Panics unless the run ends well and keeps what launches promise.
+    fn run(flow: &str, options: &[&str], simulation: &Value) -> Self {
+        let lab = Lab::new(flow);
+        let file = lab.path().join("simulation.json");
+        fs::write(&file, simulation.to_string()).expect("the simulation is written");
+        let stack = Stack::start(&["--simulate", file.to_str().expect("a path that is text")]);
+        let args = ["--datastore", "s3", "run", "--run-id-file", "run-id"];
+        let mut command = lab.command(Launcher::Ferroflow, &[&args[..], options].concat());
+        command
+            .envs(stack.environment())
+            .env("AWS_SDK_UA_APP_ID", "launcher")
+            // Metaflow starts 64 processes otherwise, for a handful of objects.
+            .env("METAFLOW_S3_WORKER_COUNT", "1");
+        lab.start(command).wait().exited(0).says("all are joined");
+        let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
+        let class = flow.trim_end_matches(".py").split('_').map(capital);
+        let pathspec = format!("{}Flow/{}", class.collect::<String>(), run.trim());
+        let client = Command::new(python::with_metaflow())
+            .arg(tests_folder().join("stack/tasks.py"))
+            .arg(pathspec)
+            .current_dir(lab.path())
+            .envs(stack.environment())
+            .env("METAFLOW_USER", "tester")
+            .output()
+            .expect("python starts");
+        let error = String::from_utf8_lossy(&client.stderr);
+        assert!(client.status.success(), "{error}");
+        let tasks = serde_json::from_slice(&client.stdout).expect("tasks as JSON");
+        let this = Self { stack, tasks };
+        this.kept_its_promises();
+        this
+    }
+
+    fn history(&self) -> History {
+        let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
+        History::parse(&text.expect("a history")).expect("lines of a history")
+    }
+
+    /// The launcher need not wait until Batch knows of a success.
+    fn kept_its_promises(&self) {
+        let mut findings = Vec::new();
+        wait_for("all jobs to end", || {
+            findings = check(&self.history(), &Expectations::default());
+            findings.iter().all(|f| f.promise != Promise::Terminal)
+        });
+        let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+
+    /// The times of the launcher's calls of Batch, in milliseconds.
+    fn calls(&self, operation: &str) -> Vec<i64> {
+        let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
+        let text = text.expect("a history");
+        let lines = text.lines().map(serde_json::from_str::<Value>);
+        let lines = lines.map(|line| line.expect("a line of JSON"));
+        let is_one = |line: &Value| {
+            let call = &line["detail"];
+            line["kind"] == "call"
+                && call["operation"] == operation
+                && call["by"]["app"] == "launcher"
+        };
+        lines
+            .filter(is_one)
+            .map(|line| line["at"].as_i64().expect("a time"))
+            .collect()
+    }
+
+    fn processes(&self) -> usize {
+        let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
+        let text = text.expect("a history");
+        text.matches(r#""kind":"process.started""#).count()
+    }
+}
+
+fn capital(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_uppercase() + rest
+}
+
+/// Counts are bounded, not times: how long it takes is the machine's affair.
+#[test]
+fn a_wide_foreach_takes_few_calls() {
+    let simulation = json!({
+        "work": {"next": ["join"], "seconds": 1},
+        "join": {"next": ["end"], "joins_foreach": true},
+    });
+    let all_at_once = ["--max-workers", "200", "--max-num-splits", "200"];
+    let run = Simulated::run("simulated.py", &all_at_once, &simulation);
+    let submitted = run.calls("SubmitJob").len();
+    assert!((1..=8).contains(&submitted), "{submitted} SubmitJob");
+    let mut asked = run.calls("DescribeJobs");
+    asked.extend(run.calls("ListJobs"));
+    asked.sort_unstable();
+    let seconds = asked
+        .last()
+        .zip(asked.first())
+        .map_or(0, |(last, first)| (last - first) / 1000);
+    assert!(
+        asked.len() as i64 <= 2 * seconds + 6,
+        "{} in {seconds} s",
+        asked.len()
+    );
+    assert_eq!(run.processes(), 0);
+    let work = run.tasks["work"].as_array().expect("a list");
+    assert_eq!(work.len(), 200);
+    for (index, task) in work.iter().enumerate() {
+        assert_eq!(
+            *task,
+            json!({"index": index, "successful": true, "attempt": 0, "kept": "kept", "attempts": ["0"]})
+        );
+    }
+}
+
+#[test]
+fn foreaches_in_a_foreach_are_joined_and_failures_retried() {
+    let simulation = json!({
+        "outer": {"next": ["inner"], "foreach": {"variable": "more", "splits": 2}, "fail": 2},
+        "inner": {"next": ["inner_join"], "seconds": {"from": 0.1, "to": 0.4, "seed": 1}},
+        "inner_join": {"next": ["join"], "joins_foreach": true},
+    });
+    let run = Simulated::run("simulated_nested.py", &[], &simulation);
+    let of = |step: &str, what: &str| {
+        let tasks = run.tasks[step].as_array().expect("a list");
+        tasks
+            .iter()
+            .map(|task| task[what].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("outer", "attempt"), [1, 1, 0]);
+    assert_eq!(
+        of("outer", "attempts"),
+        [json!(["0", "1"]), json!(["0", "1"]), json!(["0"])]
+    );
+    assert_eq!(of("inner", "index"), [0, 0, 0, 1, 1, 1]);
+    assert_eq!(of("inner_join", "index"), [0, 1, 2]);
+    assert_eq!(run.processes(), 0);
+}
