@@ -14,7 +14,7 @@ use datastore::{AttemptRef, ObjectStore, TaskResult};
 use model::{Attempt, StepName, TaskId, TaskKey, launch_record::LocalMember};
 use scheduler::{Command, Outcome};
 
-use super::{Driver, Happening, local::Start};
+use super::{Driver, Happening, local::Start, states::Ahead};
 use crate::{
     batch::{Fenced, Found, Recovered},
     report::Tone,
@@ -61,6 +61,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         );
         self.say(Tone::System, &text);
         for key in launched {
+            self.now_is(key, Some(Ahead::Starting));
             match attempts.get(&key) {
                 Some(Found::Local) => self.look_after(key),
                 Some(Found::Batch(adopted)) => {
