@@ -3,6 +3,7 @@
 //! turns these into calls. Why a job failed: [`crate::failure`].
 
 pub mod definition;
+pub(crate) mod fargate;
 pub mod job;
 pub mod job_detail;
 pub mod job_name;

@@ -1,20 +1,6 @@
 //! How much memory a task gets next that had too little.
 
-/// Fargate's vCPUs in thousandths; its memory in MiB: the least, the most, the step between (AWS Batch API reference,
-/// ResourceRequirement).
-const FARGATE: [(u64, u64, u64, u64); 7] = [
-    (250, 512, 2_048, 512),
-    (500, 1_024, 4_096, 1_024),
-    (1_000, 2_048, 8_192, 1_024),
-    (2_000, 4_096, 16_384, 1_024),
-    (4_000, 8_192, 30_720, 1_024),
-    (8_000, 16_384, 61_440, 4_096),
-    (16_000, 32_768, 122_880, 8_192),
-];
-/// With 0.25 vCPU there is no such amount.
-const NOT_WITH_A_QUARTER: u64 = 1_536;
-/// With 32 vCPUs.
-const FARGATE_32: [u64; 3] = [61_440, 122_880, 249_856];
+use super::fargate;
 
 /// Half as much again as `memory`, at most `most`, all in MiB; on Fargate, the next amount that it has with so many vCPUs.
 /// None where that is no more than before.
@@ -31,22 +17,10 @@ pub fn more_memory(memory: u64, most: Option<u64>, vcpu: &str, is_fargate: bool)
 
 /// The least amount that is enough, or else the most that there is.
 fn on_fargate(wanted: u64, most: u64, vcpu: &str) -> Option<u64> {
-    let amounts = amounts(vcpu)?;
+    let amounts = fargate::amounts(vcpu.parse().ok()?)?;
     let mut allowed = amounts.into_iter().filter(|amount| *amount <= most);
     let enough = allowed.clone().find(|amount| *amount >= wanted);
     enough.or_else(|| allowed.next_back())
-}
-
-fn amounts(vcpu: &str) -> Option<Vec<u64>> {
-    let thousandths = (vcpu.parse::<f64>().ok()? * 1_000.0).round() as u64;
-    if thousandths == 32_000 {
-        return Some(FARGATE_32.to_vec());
-    }
-    let mut rows = FARGATE.iter();
-    let (vcpu, least, most, step) = rows.find(|row| row.0 == thousandths)?;
-    let amounts = (*least..=*most).step_by(*step as usize);
-    let is_there = |amount: &u64| (*vcpu, *amount) != (250, NOT_WITH_A_QUARTER);
-    Some(amounts.filter(is_there).collect())
 }
 
 #[cfg(test)]

@@ -1,43 +1,20 @@
-//! Which vCPUs and memory go together on Fargate (Batch API reference, ResourceRequirement).
+//! Whether Fargate has a host for a job, and which is the next larger one.
 
-/// vCPUs; the least and the most memory in MiB, and the steps between.
-const SHAPES: [(f64, u64, u64, u64); 7] = [
-    (0.5, 1_024, 4_096, 1_024),
-    (1.0, 2_048, 8_192, 1_024),
-    (2.0, 4_096, 16_384, 1_024),
-    (4.0, 8_192, 30_720, 1_024),
-    (8.0, 16_384, 61_440, 4_096),
-    (16.0, 32_768, 122_880, 8_192),
-    // Three values; 61,440 lies between the steps of the others.
-    (32.0, 122_880, 249_856, 126_976),
-];
-const SMALLEST: (f64, [u64; 3]) = (0.25, [512, 1_024, 2_048]);
+use crate::batch::fargate::{amounts, shapes};
 
 /// Whether Fargate has hosts of this shape.
 pub(super) fn has(vcpus: f64, memory: u64) -> bool {
-    let same = |other: f64| (vcpus - other).abs() < 1e-6;
-    if same(SMALLEST.0) {
-        return SMALLEST.1.contains(&memory);
-    }
-    if same(32.0) && memory == 61_440 {
-        return true;
-    }
-    let shape = SHAPES.into_iter().find(|(known, ..)| same(*known));
-    shape.is_some_and(|(_, least, most, step)| {
-        (least..=most).contains(&memory) && (memory - least).is_multiple_of(step)
-    })
+    amounts(vcpus).is_some_and(|amounts| amounts.contains(&memory))
 }
 
 /// The smallest shape that has at least as much of both, if there is one.
 pub(super) fn next(vcpus: f64, memory: u64) -> Option<(f64, u64)> {
-    let smallest = SMALLEST.1.map(|memory| (SMALLEST.0, memory));
-    let others = SHAPES.into_iter().flat_map(|(known, least, most, step)| {
-        let memory = (least..=most).step_by(usize::try_from(step).unwrap_or(usize::MAX));
-        memory.map(move |memory| (known, memory))
+    let all = shapes().flat_map(|(vcpus, amounts)| {
+        let vcpus = vcpus as f64 / 1_000.0;
+        amounts.into_iter().map(move |memory| (vcpus, memory))
     });
-    let all = smallest.into_iter().chain(others);
-    all.into_iter()
-        .find(|(known, has)| *known >= vcpus - 1e-6 && *has >= memory)
+    let mut all = all.filter(|(known, has)| *known >= vcpus - 1e-6 && *has >= memory);
+    all.next()
 }
 
 #[cfg(test)]
