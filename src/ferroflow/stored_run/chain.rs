@@ -1,13 +1,18 @@
 //! The headers of a run's launch chain.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use datastore::ObjectStore;
-use model::{launch_record::LaunchRecord, layout};
+use model::{launch_record::LaunchRecord, layout, spec::SPEC_VERSION};
 
 use super::{StoredRun, at_once};
 
-/// Bytes of a record that certainly have its header, unless a wide array makes it longer.
-const HEADER: u64 = 64 << 10;
+/// Bytes of a record that are fetched first: its header is at the beginning, and that of an array is long. Each further
+/// request is for so many times more.
+pub(crate) const FIRST_BYTES: u64 = 64 << 10;
+const GROWTH: u64 = 8;
+
+/// Longest header, in bytes: that of an array of ten thousand children has two megabytes.
+const MOST_BYTES: usize = 64 << 20;
 
 impl StoredRun {
     /// What was about to be submitted, in the order of the chain.
@@ -15,7 +20,7 @@ impl StoredRun {
         let keys = self.chain_keys().await?;
         at_once(keys, |key| {
             let run = self.clone();
-            async move { run.header(&key).await }
+            async move { header(&run.store, &key).await }
         })
         .await
     }
@@ -23,7 +28,7 @@ impl StoredRun {
     /// Who wrote the last record of the chain; none if there is no chain.
     pub(crate) async fn last_writer(&self) -> Result<Option<String>> {
         match self.chain_keys().await?.pop() {
-            Some(last) => Ok(Some(self.header(&last).await?.holder)),
+            Some(last) => Ok(Some(header(&self.store, &last).await?.holder)),
             None => Ok(None),
         }
     }
@@ -34,14 +39,33 @@ impl StoredRun {
         let listed = listed.context("cannot list the launch chain")?;
         Ok(listed.into_iter().map(|entry| entry.key).collect())
     }
+}
 
-    pub(super) async fn header(&self, key: &str) -> Result<LaunchRecord> {
-        let head = self.store.get_range(key, 0, HEADER).await?;
-        let mut head = head.context("the launch chain changes")?;
-        if !head.contains(&b'\n') {
-            let whole = self.store.get(key).await?;
-            head = whole.context("the launch chain changes")?.body;
+/// The header of a record, which is its first line.
+pub(crate) async fn header(store: &impl ObjectStore, key: &str) -> Result<LaunchRecord> {
+    let (mut line, mut limit) = (Vec::new(), FIRST_BYTES);
+    loop {
+        let found = store.get_range(key, line.len() as u64, limit).await?;
+        let Some(found) = found else {
+            bail!("the launch record `{key}` is gone");
+        };
+        let end = found.iter().position(|byte| *byte == b'\n');
+        line.extend_from_slice(&found[..end.unwrap_or(found.len())]);
+        if end.is_some() {
+            break;
         }
-        LaunchRecord::read(&head).with_context(|| format!("`{key}` is no launch record"))
+        if (found.len() as u64) < limit || line.len() >= MOST_BYTES {
+            bail!("the launch record `{key}` has no header");
+        }
+        limit *= GROWTH;
     }
+    let record = LaunchRecord::read(&line)
+        .with_context(|| format!("the launch record `{key}` cannot be read"))?;
+    if record.version > SPEC_VERSION {
+        bail!(
+            "the launch record `{key}` is of version {}, which this Ferroflow does not know\nhint: install the Ferroflow that launched the run, or a newer one",
+            record.version
+        );
+    }
+    Ok(record)
 }

@@ -18,7 +18,7 @@ use model::{
 };
 use uuid::Uuid;
 
-use super::{StoredRun, at_once};
+use super::{StoredRun, at_once, header};
 
 /// One submission of the chain.
 #[derive(Debug, Clone)]
@@ -263,7 +263,7 @@ impl StoredRun {
     /// The job definition of its first job; none if it has no job.
     pub(crate) async fn first_definition(&self) -> Result<Option<String>> {
         for key in self.chain_keys().await? {
-            if let Some(first) = self.header(&key).await?.submissions.first() {
+            if let Some(first) = header(&self.store, &key).await?.submissions.first() {
                 return Ok(Some(first.definition.clone()));
             }
         }

@@ -1,10 +1,10 @@
-//! A run as its datastore tells it, for who is not its launcher: `attach`, `kill` and `jobs` read it here. Which jobs it has
-//! is told by its launch chain; Batch is asked for those only, never for all of an account.
+//! A run as its datastore tells it, for who is not its launcher: `attach`, `kill`, `jobs`, `why` and `report` read it here.
+//! Which jobs it has is told by its launch chain; Batch is asked for those only, never for all of an account.
 
 pub(crate) mod alive;
 mod at_once;
 mod cancel;
-mod chain;
+pub(crate) mod chain;
 mod end;
 mod holder;
 mod jobs;
@@ -24,6 +24,7 @@ use model::{
 pub(crate) use self::{
     at_once::{at_once, block_on},
     cancel::Cancelled,
+    chain::header,
     end::{Ending, Left, Unfound, end},
     holder::{Holder, Orphan, holder, orphan},
     jobs::{ChainJob, Found, jobs, region_of},

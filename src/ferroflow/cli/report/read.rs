@@ -3,21 +3,16 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use datastore::ObjectStore;
-use model::{launch_record::LaunchRecord, layout, run_record::RunRecord, spec::TaskOutcome};
+use model::{layout, run_record::RunRecord, spec::TaskOutcome};
 use tokio::task::JoinSet;
 
 use super::tally::{Launched, Tally};
+use crate::stored_run::header;
 
 /// Outcomes that are read at a time.
 const AT_A_TIME: usize = 32;
-
-/// Bytes of a record that are read first: the header of a hundred plain jobs, or of an array of some thousand children.
-const CHUNK: u64 = 256 << 10;
-
-/// Longest header: that of an array of ten thousand children has two megabytes.
-const MAX_HEADER: usize = 64 << 20;
 
 /// An outcome on its way, and whose it is.
 type Coming = JoinSet<(Launched, Result<Option<TaskOutcome>>)>;
@@ -60,27 +55,6 @@ async fn take(coming: &mut Coming, tally: &mut Tally) -> Result<()> {
         tally.count(&launched, outcome?.as_ref());
     }
     Ok(())
-}
-
-/// The first line of a record.
-async fn header<S: ObjectStore>(store: &S, key: &str) -> Result<LaunchRecord> {
-    let mut line = Vec::new();
-    loop {
-        let chunk = store.get_range(key, line.len() as u64, CHUNK).await?;
-        let Some(chunk) = chunk.filter(|chunk| !chunk.is_empty()) else {
-            break;
-        };
-        let end = chunk.iter().position(|byte| *byte == b'\n');
-        line.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
-        if end.is_some() {
-            break;
-        }
-        if line.len() > MAX_HEADER {
-            bail!("the launch record `{key}` has no header");
-        }
-    }
-    serde_json::from_slice(&line)
-        .with_context(|| format!("the launch record `{key}` cannot be read"))
 }
 
 /// None for a container that has not told its end.

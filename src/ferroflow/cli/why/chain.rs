@@ -2,18 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use datastore::ObjectStore;
 use model::{
     FlowName, RunId, TaskPath,
-    launch_record::{LaunchRecord, Member, Submission},
+    launch_record::{Member, Submission},
     layout,
-    spec::SPEC_VERSION,
 };
 
-/// Bytes of a record that are fetched first: its header is at the beginning, and that of an array is long.
-const FIRST_BYTES: u64 = 64 << 10;
-const MOST_BYTES: u64 = 64 << 20;
+use crate::stored_run::header;
 
 /// The latest launch of each task.
 #[derive(Debug, Default)]
@@ -97,40 +94,14 @@ fn launch(submission: &Submission, index: u32, member: &Member, has_begun: bool)
     }
 }
 
-/// The first line of a record.
-async fn header(store: &impl ObjectStore, key: &str) -> Result<LaunchRecord> {
-    let mut bytes = FIRST_BYTES;
-    loop {
-        let found = store.get_range(key, 0, bytes).await?;
-        let Some(found) = found else {
-            bail!("the launch record `{key}` is gone");
-        };
-        let end = found.iter().position(|byte| *byte == b'\n');
-        if let Some(end) = end {
-            let record: LaunchRecord = serde_json::from_slice(&found[..end])
-                .with_context(|| format!("the launch record `{key}` cannot be read"))?;
-            if record.version > SPEC_VERSION {
-                bail!(
-                    "the launch record `{key}` is of version {}, which this Ferroflow does not know\nhint: install the Ferroflow that launched the run, or a newer one",
-                    record.version
-                );
-            }
-            return Ok(record);
-        }
-        if (found.len() as u64) < bytes || bytes >= MOST_BYTES {
-            bail!("the launch record `{key}` has no header");
-        }
-        bytes *= 8;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use datastore::{PutOptions, local::LocalStore};
-    use model::{Attempt, TaskKey, Timestamp};
+    use model::{Attempt, TaskKey, Timestamp, launch_record::LaunchRecord, spec::SPEC_VERSION};
 
     use super::*;
+    use crate::stored_run::chain::FIRST_BYTES;
 
     fn member(task: &str, launch: u32, index: u32) -> Member {
         Member {
