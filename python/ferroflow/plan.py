@@ -38,6 +38,7 @@ def describe(runtime, batch_steps):
         "ends_with_host": runner.has_started_this(),
         "origin": attach.origin(runtime),
         "taken_from": attach.taken_from(),
+        "tasks_made": attach.tasks_made(runtime),
     }
     if runtime._metadata.TYPE == "local":
         plan["metadata_root"] = _metadata_root()

@@ -208,6 +208,25 @@ impl Aws {
         })
     }
 
+    /// The same configuration and credentials, with connections of its own and other patience.
+    pub fn apart(&self, patience: Patience) -> Result<Self, ConfigError> {
+        let bundle = self.shared.ca_bundle();
+        let bundle = bundle.map(|found| PathBuf::from(found.value));
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(patience.connect)
+            .read_timeout(patience.read);
+        let sdk = self
+            .sdk
+            .to_builder()
+            .http_client(http::client(bundle)?)
+            .timeout_config(timeouts.build());
+        Ok(Self {
+            sdk: sdk.build(),
+            patience,
+            ..self.clone()
+        })
+    }
+
     /// The region, if one is configured.
     pub fn region(&self) -> Option<&str> {
         self.sdk.region().map(AsRef::as_ref)

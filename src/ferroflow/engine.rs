@@ -157,7 +157,7 @@ async fn connect(
     }
     let array_min = ArrayMin::of_environment()?;
     let budget = batch::calls_per_second()?;
-    let grace = batch::grace_of_environment()?;
+    let lease = batch::LeaseStart::of_environment(&aws, &store)?;
     let place = Place {
         entry: bootstraps::provide(&store).await?,
         region: aws.region().unwrap_or(&store.address().region).to_owned(),
@@ -182,8 +182,9 @@ async fn connect(
         place,
         launcher: start.launcher.clone(),
         holder,
-        grace,
+        lease,
         next_seq: recovered.as_ref().map(|recovered| recovered.next_seq),
+        raises: recovered.as_ref().map_or_else(Vec::new, |it| it.raises.clone()),
         turns: turns.clone(),
     };
     if let Some(recovered) = &recovered {

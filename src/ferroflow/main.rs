@@ -7,6 +7,7 @@ mod bootstraps;
 mod cli;
 mod doctor;
 mod drive;
+mod duration;
 mod engine;
 mod failpoint;
 mod host_files;

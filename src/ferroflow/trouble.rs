@@ -19,6 +19,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use crate::duration;
+
 /// Pause after the first failure; doubled each time, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -26,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The same trouble is told again after this time at the earliest.
 const SAY_AGAIN: Duration = Duration::from_mins(5);
 
-/// Seconds for which a run waits for what may not pass: a whole number.
+/// Environment variable: for how long a run waits for what may not pass.
 const PATIENCE: &str = "FERROFLOW_PATIENCE";
 
 /// For how long a run waits for a service that has never answered, or that refuses what it has allowed before.
@@ -45,10 +47,10 @@ impl Patience {
         let Some(text) = env::var_os(PATIENCE).filter(|text| !text.is_empty()) else {
             return Ok(Self::default());
         };
-        match text.to_str().and_then(|text| text.parse().ok()) {
-            Some(seconds @ 1..) => Ok(Self(Duration::from_secs(seconds))),
+        match text.to_str().and_then(duration::parse) {
+            Some(patience) if !patience.is_zero() => Ok(Self(patience)),
             _ => bail!(
-                "{PATIENCE} is `{}`\nhint: it is a whole number of seconds, at least 1; 120 unless it is set",
+                "{PATIENCE} is `{}`\nhint: it is a time of at least a second, such as 90s or 5m; 2m unless it is set",
                 text.display()
             ),
         }

@@ -30,9 +30,25 @@ pub struct LaunchRecord {
     /// What is about to be started on the launcher's machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<LocalMember>,
+    /// What ran out of memory since the record before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub raises: Vec<Raise>,
     /// Of the first record of a launcher that took the run over: who wrote the chain before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_from: Option<String>,
+}
+
+/// An attempt that ran out of memory, and that the next one gets more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raise {
+    /// The task as the scheduler names it.
+    pub key: TaskKey,
+    /// The attempt that ran out of it.
+    pub attempt: Attempt,
+    /// What it had, in MiB.
+    pub from: u64,
+    /// What the next ones get, in MiB.
+    pub to: u64,
 }
 
 /// One attempt that is a process of the launcher's machine.
@@ -60,6 +76,8 @@ pub struct Header {
     /// What the scheduler was told and asked since the record before, in its own words, as JSON: whoever takes the run over
     /// repeats it.
     pub turns: String,
+    /// See [`LaunchRecord::raises`].
+    pub raises: Vec<Raise>,
     /// See [`LaunchRecord::taken_from`].
     pub taken_from: Option<String>,
 }
@@ -187,6 +205,7 @@ pub fn encode<E: From<serde_json::Error>>(
         at: header.at,
         submissions,
         local: header.local,
+        raises: header.raises,
         taken_from: header.taken_from,
     };
     let mut object = serde_json::to_vec(&record)?;

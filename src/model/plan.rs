@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, FlowName, Graph, RunId, StepName, TaskPath};
+use crate::{Attempt, FlowName, Graph, RunId, StepName, TaskId, TaskPath};
 
 /// The version of the plan document that this engine reads.
 pub const PLAN_VERSION: u32 = 1;
@@ -50,6 +50,9 @@ pub struct Plan {
     /// Whether the run is another launcher's that has died: who that was.
     #[serde(default)]
     pub taken_from: Option<String>,
+    /// Ids of the tasks that the metadata provider has, of a run that is taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_made: Option<BTreeMap<StepName, Vec<TaskId>>>,
 }
 
 /// How the host of a run is started again from its code package: `python FILE ARGUMENTS…`.

@@ -9,6 +9,7 @@
 pub(crate) mod bootstraps;
 pub(crate) mod events;
 pub(crate) mod lab;
+pub(crate) mod metadata_service;
 pub(crate) mod processes;
 pub(crate) mod python;
 pub(crate) mod stack;

@@ -66,6 +66,16 @@ impl S3Store {
         })
     }
 
+    /// The same datastore by other connections.
+    pub fn through(&self, aws: &Aws) -> Result<Self, ConfigError> {
+        Ok(Self {
+            sdk: aws.s3_client(&self.address.region)?,
+            address: self.address.clone(),
+            read_timeout: aws.patience().read,
+            turns: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
+        })
+    }
+
     /// Where it is, for others to open it. The region is the bucket's.
     pub fn address(&self) -> &StoreAddress {
         &self.address

@@ -18,7 +18,7 @@ use model::{
 use scheduler::Turn;
 use tokio::sync::Mutex;
 
-use super::{Cancellation, fence::Fenced};
+use super::{Cancellation, fence::Fenced, oom::Raises};
 use crate::{failpoint, trouble::Trouble};
 
 /// What the driver's core was told and asked, and no record has yet.
@@ -57,6 +57,7 @@ pub(super) struct Links {
     pub(super) cancellation: Rc<Cancellation>,
     pub(super) holder: String,
     pub(super) turns: Turns,
+    pub(super) raises: Rc<Raises>,
 }
 
 /// The end of the chain, as this launcher knows it.
@@ -167,6 +168,8 @@ impl Chain {
         let mut next = self.next.lock().await;
         let planned = planned(next.seq)?;
         let told = self.links.turns.len();
+        let raises = self.links.raises.unwritten();
+        let raised = raises.len();
         let header = Header {
             seq: next.seq,
             holder: self.links.holder.clone(),
@@ -177,6 +180,7 @@ impl Chain {
                 .turns
                 .text()
                 .context("cannot write the run down")?,
+            raises,
             taken_from: None,
         };
         let (object, places) = launch_record::encode(header, &planned, spec)
@@ -189,6 +193,7 @@ impl Chain {
         self.outlast(writing).await?;
         failpoint::reach("recorded");
         self.links.turns.forget(told);
+        self.links.raises.forget(raised);
         next.seq += 1;
         Ok(Written {
             key,

@@ -11,13 +11,14 @@ use model::{
     Attempt, Transition,
     batch::{JobDetail, JobId},
     failure::{Class, Evidence, Explanation, RetryAdvice},
+    launch_record::Raise,
     layout,
     spec::{self, Claim, Stopped, TaskOutcome},
 };
 use scheduler::{FailureClass, Outcome};
 use uuid::Uuid;
 
-use super::{Ended, Failure, Shared, request, submit::Recorded};
+use super::{Ended, Failure, Launch, Shared, request, submit::Recorded};
 
 /// How often a launch that never began is repeated for free, at most.
 const MAX_FREE_LAUNCHES: u32 = 2;
@@ -192,8 +193,15 @@ fn failure(shared: &Shared, recorded: &Recorded, evidence: &Evidence<'_>) -> Ver
 /// Whether the task gets more memory from now on.
 fn gets_more_memory(shared: &Shared, recorded: &Recorded) -> bool {
     let amounts = recorded.memory.zip(recorded.more_memory);
-    let task = recorded.pending.launch.task;
-    amounts.is_some_and(|(had, next)| shared.raises.raise(task, had, next))
+    let Launch { task, attempt, .. } = recorded.pending.launch;
+    amounts.is_some_and(|(from, to)| {
+        shared.raises.raise(Raise {
+            key: task,
+            attempt,
+            from,
+            to,
+        })
+    })
 }
 
 /// The scheduler counts all lost attempts of a task together: those that ran out of memory take none from others.

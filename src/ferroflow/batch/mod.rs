@@ -40,7 +40,7 @@ use model::{
     Attempt, Plan, TaskKey, TaskPath,
     batch::{Entry, JobDetail, JobId, JobStatus, Warning, overrides, terminate_reason},
     failure::{Class, Explanation},
-    launch_record::LocalMember,
+    launch_record::{LocalMember, Raise},
     layout::Stream,
     lease::LeaseState,
     run_record::{ApiCalls, Launcher},
@@ -57,7 +57,7 @@ pub(crate) use self::{
     budget::calls_per_second,
     chain::Turns,
     fence::Fenced,
-    lease::{LEASE, grace_of_environment},
+    lease::{LEASE, LeaseStart},
     oom::OomRetries,
     recover::{Found, Recovered, recover},
     usage::is_wanted as wants_usage,
@@ -171,7 +171,7 @@ struct Shared {
     region: String,
     queues: QueueLookup,
     array_min: ArrayMin,
-    raises: Raises,
+    raises: Rc<Raises>,
     registers_usage: bool,
     /// Arrays that are being terminated.
     ending: RefCell<HashSet<JobId>>,
@@ -300,10 +300,11 @@ impl Shared {
     /// Says from how much to how much memory an attempt goes.
     fn tell_of_more_memory(&self, pending: &Pending) {
         let launch = &pending.launch;
-        if let Some(raise) = self.raises.of(launch.task)
+        if let Some(raise) = self.raises.of(launch.task, launch.attempt)
             && pending.number == 0
         {
-            self.tell(launch.task, launch.attempt, What::Said(raise.to_string()));
+            let text = oom::told(raise);
+            self.tell(launch.task, launch.attempt, What::Said(text));
         }
     }
 
@@ -333,10 +334,12 @@ pub(crate) struct Start {
     pub(crate) launcher: Launcher,
     /// Drawn for this launcher alone.
     pub(crate) holder: String,
-    /// How long tasks go on without a launcher; none where there is to be no lease.
-    pub(crate) grace: Option<Duration>,
+    /// None where there is to be no lease.
+    pub(crate) lease: Option<LeaseStart>,
     /// Where the launch chain goes on, in a run that was taken over.
     pub(crate) next_seq: Option<u64>,
+    /// What ran out of memory then.
+    pub(crate) raises: Vec<Raise>,
     pub(crate) turns: Turns,
 }
 
@@ -361,7 +364,16 @@ impl Batch {
         troubles: Troubles,
         events: mpsc::UnboundedSender<BatchEvent>,
     ) -> Self {
-        let Start { client, place, .. } = &start;
+        let Start {
+            client,
+            place,
+            launcher,
+            holder,
+            lease,
+            next_seq,
+            raises,
+            turns,
+        } = start;
         let (launches, queue) = mpsc::unbounded_channel();
         let (coming, to_come) = signal::channel(0);
         let (cancel, cancelled) = signal::channel(false);
@@ -380,7 +392,19 @@ impl Batch {
             cancelled: cancelled.clone(),
             at: Cell::default(),
         });
-        let (chain, lease) = chain_and_lease(&start, &plan, &store, &troubles, &cancellation);
+        let raises = Rc::new(Raises::new(place.oom_retries, raises));
+        let host = launcher.host.clone();
+        let lease =
+            lease.map(|lease| Keeper::new(lease, &plan, &holder, host, next_seq.is_some()));
+        let links = Links {
+            store: Arc::clone(&store),
+            datastore: Rc::clone(&troubles.datastore),
+            cancellation: Rc::clone(&cancellation),
+            holder,
+            turns,
+            raises: Rc::clone(&raises),
+        };
+        let chain = Rc::new(Chain::new(links, &plan, launcher, next_seq.unwrap_or(0)));
         tokio::task::spawn_local(waits::tell(
             place.why_after,
             client.clone(),
@@ -400,7 +424,7 @@ impl Batch {
             region: place.region.clone(),
             queues: place.queues,
             array_min: place.array_min,
-            raises: Raises::new(place.oom_retries),
+            raises,
             registers_usage: place.registers_usage,
             ending: RefCell::default(),
             warned: RefCell::default(),
@@ -414,7 +438,9 @@ impl Batch {
         let (again, returned) = mpsc::unbounded_channel();
         let submitter = Submitter::new(Rc::clone(&shared), to_come, again.clone(), returned);
         tokio::task::spawn_local(submitter.run(queue));
-        keep_lease(&shared);
+        if let Some(lease) = &shared.lease {
+            lease.renew_on_and_on(shared.events.clone());
+        }
         Self {
             client: handle,
             launches,
@@ -490,45 +516,5 @@ impl Batch {
         {
             tracing::warn!("at the end: {fenced}");
         }
-    }
-}
-
-fn chain_and_lease(
-    start: &Start,
-    plan: &Plan,
-    store: &Arc<S3Store>,
-    troubles: &Troubles,
-    cancellation: &Rc<Cancellation>,
-) -> (Rc<Chain>, Option<Rc<Keeper>>) {
-    let links = Links {
-        store: Arc::clone(store),
-        datastore: Rc::clone(&troubles.datastore),
-        cancellation: Rc::clone(cancellation),
-        holder: start.holder.clone(),
-        turns: start.turns.clone(),
-    };
-    let seq = start.next_seq.unwrap_or(0);
-    let chain = Chain::new(links, plan, start.launcher.clone(), seq);
-    let taken_over = start.next_seq.is_some();
-    let lease = start.grace.map(|grace| {
-        let host = start.launcher.host.clone();
-        Keeper::new(
-            Arc::clone(store),
-            plan,
-            &start.holder,
-            host,
-            grace,
-            taken_over,
-        )
-    });
-    (Rc::new(chain), lease)
-}
-
-fn keep_lease(shared: &Rc<Shared>) {
-    if let Some(lease) = shared.lease.clone() {
-        let events = shared.events.clone();
-        tokio::task::spawn_local(lease.renew_on_and_on(move |word| {
-            let _ = events.send(word);
-        }));
     }
 }

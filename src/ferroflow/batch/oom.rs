@@ -1,8 +1,8 @@
 //! More memory for tasks that ran out of it: FERROFLOW_OOM_RETRIES.
 
-use std::{cell::RefCell, collections::HashMap, env, fmt};
+use std::{cell::RefCell, collections::HashMap, env};
 
-use model::{Attempt, TaskKey, batch::more_memory, failure::grouped};
+use model::{Attempt, TaskKey, batch::more_memory, failure::grouped, launch_record::Raise};
 
 /// Environment variable: how many attempts of a task that ran out of memory are followed, at no cost to `@retry`, by one
 /// that has half as much again.
@@ -61,50 +61,49 @@ impl OomRetries {
     }
 }
 
-/// What a task is given more of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Raise {
-    /// How many of its attempts ran out of memory.
-    pub(super) times: u32,
-    /// What the last of them had, in MiB.
-    pub(super) from: u64,
-    /// What each one gets from now on, in MiB.
-    pub(super) to: u64,
-}
-
-impl fmt::Display for Raise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (from, to) = (grouped(self.from), grouped(self.to));
-        write!(
-            f,
-            "An attempt ran out of {from} MB of memory: this one asks for {to} MB ({RETRIES})."
-        )
-    }
+/// What is said of it.
+pub(super) fn told(raise: Raise) -> String {
+    let (from, to) = (grouped(raise.from), grouped(raise.to));
+    format!(
+        "An attempt ran out of {from} MB of memory: this one asks for {to} MB ({RETRIES})."
+    )
 }
 
 /// The tasks of a run that get more than their decorators say.
 #[derive(Debug, Default)]
 pub(super) struct Raises {
     retries: OomRetries,
-    of_task: RefCell<HashMap<TaskKey, Raise>>,
+    /// In the order of attempts.
+    of_task: RefCell<HashMap<TaskKey, Vec<Raise>>>,
+    /// What no record of the chain tells yet.
+    unwritten: RefCell<Vec<Raise>>,
 }
 
 impl Raises {
-    pub(super) fn new(retries: OomRetries) -> Self {
+    /// `before` is what launchers before this one have written down.
+    pub(super) fn new(retries: OomRetries, before: Vec<Raise>) -> Self {
+        let mut of_task: HashMap<_, Vec<Raise>> = HashMap::new();
+        for raise in before {
+            of_task.entry(raise.key).or_default().push(raise);
+        }
         Self {
             retries,
-            of_task: RefCell::default(),
+            of_task: of_task.into(),
+            unwritten: RefCell::default(),
         }
     }
 
-    /// What this task is given, if that is more than it asks for.
-    pub(super) fn of(&self, task: TaskKey) -> Option<Raise> {
-        self.of_task.borrow().get(&task).copied()
+    /// What this attempt is given, if that is more than its task asks for.
+    pub(super) fn of(&self, task: TaskKey, attempt: Attempt) -> Option<Raise> {
+        let of_task = self.of_task.borrow();
+        let mut before = of_task.get(&task)?.iter().rev();
+        before.find(|raise| raise.attempt < attempt).copied()
     }
 
     /// How many attempts of this task were repeated for want of memory.
     pub(super) fn times(&self, task: TaskKey) -> u32 {
-        self.of(task).map_or(0, |raise| raise.times)
+        let times = self.of_task.borrow().get(&task).map_or(0, Vec::len);
+        u32::try_from(times).unwrap_or(u32::MAX)
     }
 
     /// What comes after an attempt that had so much memory, in MiB, and so many vCPUs.
@@ -112,15 +111,31 @@ impl Raises {
         more_memory(memory, self.retries.most, vcpu, is_fargate)
     }
 
-    /// Gives a task more from now on. False if it has been given more often enough.
-    pub(super) fn raise(&self, task: TaskKey, from: u64, to: u64) -> bool {
-        let times = self.times(task) + 1;
-        if times > self.retries.times {
+    /// Gives a task more from now on. False if it has been given more often enough. An attempt that is judged once more, by a
+    /// launcher that took the run over, counts once.
+    pub(super) fn raise(&self, raise: Raise) -> bool {
+        let times = self.times(raise.key);
+        let mut of_task = self.of_task.borrow_mut();
+        let of_task = of_task.entry(raise.key).or_default();
+        if of_task.iter().any(|known| known.attempt == raise.attempt) {
+            return true;
+        }
+        if times >= self.retries.times {
             return false;
         }
-        let raise = Raise { times, from, to };
-        self.of_task.borrow_mut().insert(task, raise);
+        of_task.push(raise);
+        self.unwritten.borrow_mut().push(raise);
         true
+    }
+
+    /// What the next record of the chain tells.
+    pub(super) fn unwritten(&self) -> Vec<Raise> {
+        self.unwritten.borrow().clone()
+    }
+
+    /// A record tells so many of them.
+    pub(super) fn forget(&self, count: usize) {
+        self.unwritten.borrow_mut().drain(..count);
     }
 }
 
@@ -144,31 +159,62 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_task_is_given_more_so_often() {
-        let raises = Raises::new(OomRetries {
+    const FIRST: Raise = Raise {
+        key: TaskKey(1),
+        attempt: Attempt(0),
+        from: 4_096,
+        to: 6_144,
+    };
+    const SECOND: Raise = Raise {
+        attempt: Attempt(2),
+        from: 6_144,
+        to: 7_000,
+        ..FIRST
+    };
+
+    fn twice() -> OomRetries {
+        OomRetries {
             times: 2,
             most: Some(7_000),
-        });
+        }
+    }
+
+    #[test]
+    fn a_task_is_given_more_so_often() {
+        let raises = Raises::new(twice(), Vec::new());
         let (one, other) = (TaskKey(1), TaskKey(2));
-        assert_eq!((raises.of(one), raises.times(one)), (None, 0));
+        assert_eq!((raises.of(one, Attempt(5)), raises.times(one)), (None, 0));
         assert_eq!(raises.next(4_096, "1", false), Some(6_144));
-        assert!(raises.raise(one, 4_096, 6_144));
+        assert!(raises.raise(FIRST));
         assert_eq!(raises.next(6_144, "1", false), Some(7_000));
-        assert!(raises.raise(one, 6_144, 7_000));
+        assert!(raises.raise(SECOND));
         assert_eq!(raises.next(7_000, "1", false), None);
-        assert!(!raises.raise(one, 7_000, 8_000));
-        let last = Raise {
-            times: 2,
-            from: 6_144,
-            to: 7_000,
+        let third = Raise {
+            attempt: Attempt(3),
+            ..SECOND
         };
-        assert_eq!(raises.of(one), Some(last));
+        assert!(!raises.raise(third));
+        let given: Vec<_> = (0..4).map(|n| raises.of(one, Attempt(n))).collect();
+        assert_eq!(given, [None, Some(FIRST), Some(FIRST), Some(SECOND)]);
         assert_eq!(
-            last.to_string(),
+            told(SECOND),
             "An attempt ran out of 6,144 MB of memory: this one asks for 7,000 MB (FERROFLOW_OOM_RETRIES)."
         );
-        assert_eq!(raises.of(other), None);
-        assert!(!Raises::default().raise(one, 1, 2), "off by default");
+        assert_eq!(raises.of(other, Attempt(1)), None);
+        assert!(!Raises::default().raise(FIRST), "off by default");
+    }
+
+    /// Judged once more by a launcher that has taken the run over, and found in the chain.
+    #[test]
+    fn an_attempt_is_followed_by_more_once() {
+        let first = Raises::new(twice(), Vec::new());
+        assert!(first.raise(FIRST));
+        let second = Raises::new(twice(), first.unwritten());
+        assert!(second.raise(FIRST));
+        assert_eq!((second.times(TaskKey(1)), second.unwritten().len()), (1, 0));
+        assert!(second.raise(SECOND));
+        assert_eq!(second.unwritten(), [SECOND]);
+        second.forget(1);
+        assert_eq!(second.unwritten(), []);
     }
 }

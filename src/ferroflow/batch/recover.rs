@@ -7,7 +7,7 @@ use aws::s3::S3Store;
 use datastore::ObjectStore;
 use model::{
     Attempt, Plan, TaskId, TaskKey,
-    launch_record::{LaunchRecord, Submission},
+    launch_record::{LaunchRecord, Raise, Submission},
     layout,
     opening::Opening,
     run_record::RunRecord,
@@ -29,6 +29,8 @@ pub(crate) struct Recovered {
     pub(crate) tasks: HashMap<TaskKey, TaskId>,
     /// Where attempts went.
     pub(crate) attempts: HashMap<(TaskKey, Attempt), Found>,
+    /// What ran out of memory.
+    pub(crate) raises: Vec<Raise>,
     /// Where the chain goes on.
     pub(crate) next_seq: u64,
     /// The plan with which the run began.
@@ -62,6 +64,7 @@ pub(crate) async fn recover(
         turns: Vec::new(),
         tasks: HashMap::new(),
         attempts: HashMap::new(),
+        raises: Vec::new(),
         next_seq: 0,
         plan: with_limits_of(plan, &opening)?,
         record: record(store, plan).await,
@@ -151,6 +154,7 @@ impl Recovered {
                 .context("a launch record tells what this version does not understand")?;
             self.turns.extend(turns);
         }
+        self.raises.extend_from_slice(&record.raises);
         for local in &record.local {
             self.tasks.insert(local.key, local.task.task.clone());
             self.attempts

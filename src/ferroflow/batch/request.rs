@@ -54,7 +54,7 @@ pub(super) async fn job(shared: &Shared, launch: &Launch) -> anyhow::Result<Job>
     let asked = resources.memory.parse().unwrap_or(0);
     let raise = shared
         .raises
-        .of(launch.task)
+        .of(launch.task, launch.attempt)
         .filter(|raise| raise.to > asked);
     if let Some(raise) = raise {
         resources.memory = raise.to.to_string();

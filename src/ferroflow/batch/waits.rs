@@ -12,13 +12,16 @@ use model::batch::{JobId, JobStatus};
 use tokio::{sync::watch as signal, time::Instant};
 
 use super::{Troubles, watch::Watcher};
-use crate::why;
+use crate::{duration, why};
 
-/// Environment variable: after how many seconds in RUNNABLE a job is asked about, or `off`.
+/// Environment variable: after how long in RUNNABLE a job is asked about, or `off`.
 pub(crate) const WHY_AFTER: &str = "FERROFLOW_WHY_AFTER";
 
 /// Without [`WHY_AFTER`].
 const DEFAULT_AFTER: Duration = Duration::from_mins(2);
+
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// It is asked again after so many times as long: ten minutes.
 const AGAIN: u32 = 5;
@@ -33,7 +36,7 @@ pub(crate) struct WhyAfter(Option<Duration>);
 /// [`WHY_AFTER`] makes no sense.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{WHY_AFTER} is `{0}`\nhint: it is a whole number of seconds, at least 1, or `off`; 120 unless it is set"
+    "{WHY_AFTER} is `{0}`\nhint: it is a time of at least a second, such as 90s or 5m, or `off`; 2m unless it is set"
 )]
 pub(crate) struct WhyAfterError(String);
 
@@ -50,9 +53,9 @@ impl WhyAfter {
         match text {
             "" => Ok(Self(Some(DEFAULT_AFTER))),
             "off" => Ok(Self(None)),
-            number => match number.parse() {
-                Ok(seconds @ 1..=1_000_000) => Ok(Self(Some(Duration::from_secs(seconds)))),
-                _ => Err(WhyAfterError(number.to_owned())),
+            text => match duration::parse(text) {
+                Some(after) if (SHORTEST..=LONGEST).contains(&after) => Ok(Self(Some(after))),
+                _ => Err(WhyAfterError(text.to_owned())),
             },
         }
     }
@@ -131,13 +134,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_of_seconds_or_off() {
+    fn a_time_or_off() {
         let seconds = |seconds| Ok(WhyAfter(Some(Duration::from_secs(seconds))));
         assert_eq!(WhyAfter::parse(""), seconds(120));
         assert_eq!(WhyAfter::parse("1"), seconds(1));
         assert_eq!(WhyAfter::parse("600"), seconds(600));
+        assert_eq!(WhyAfter::parse("5m"), seconds(300));
         assert_eq!(WhyAfter::parse("off"), Ok(WhyAfter(None)));
-        for bad in ["0", "-1", "2m", "1.5", "on", "99999999999999999999"] {
+        for bad in ["0", "-1", "2d", "1.5", "on", "99999999999999999999"] {
             assert_eq!(WhyAfter::parse(bad), Err(WhyAfterError(bad.to_owned())));
         }
     }

@@ -105,7 +105,7 @@ Variables:
   FERROFLOW_USAGE=off        what tasks used is not put into their metadata
   FERROFLOW_DEV              auto, always or never: when the embedded stack starts by itself
   FERROFLOW_LEASE            how long jobs go on without their launcher: 24h, or off
-  FERROFLOW_WHY_AFTER        seconds in RUNNABLE after which a run says why jobs wait, or off
+  FERROFLOW_WHY_AFTER        time in RUNNABLE after which a run says why jobs wait, or off
   FERROFLOW_JSON=1           as --json
   FERROFLOW_LOG              what the engine tells of itself, e.g. info
   NO_COLOR                   no colours";

@@ -57,7 +57,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             let on_batch = (self.plan.steps.get(view.step)).is_some_and(|step| step.batch);
             let is_child = view.split_index.is_some() && attempt.0 == 0;
             // Another launcher may have made some of them, whose ids are used.
-            let is_new = self.made_in_vain.is_empty() && !self.task_ids.contains_key(&task);
+            let is_new = !self.reuses_ids(view.step) && !self.task_ids.contains_key(&task);
             (is_child && on_batch && is_new).then(|| (view.step.clone(), view.inputs.to_vec()))
         };
         let Some(first) = self.unasked.front().copied() else {

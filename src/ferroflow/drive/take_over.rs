@@ -2,8 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    fs,
-    path::Path,
     rc::Rc,
     sync::Arc,
 };
@@ -23,7 +21,7 @@ use crate::{
 /// How often a task may lose a process on the launcher's machine at no cost to `@retry`.
 const FREE_LOSSES: u32 = 3;
 
-/// An id that the local metadata provider gives.
+/// An id that a metadata provider gives.
 type TaskNumber = u64;
 
 /// Tasks of a step that were made, and of which the launch chain knows nothing.
@@ -75,38 +73,38 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.ask();
     }
 
-    /// Ids of tasks that were made, and of which the launch chain knows nothing: the launcher died first. Only the local
-    /// provider's can be listed here.
+    /// Ids of tasks that were made, and of which the launch chain knows nothing: the launcher died first.
     fn made_in_vain(&self) -> MadeInVain {
-        let Some(root) = &self.plan.metadata_root else {
-            return HashMap::new();
+        let known: HashSet<_> = self.task_ids.values().collect();
+        let in_vain = |made: &Vec<TaskId>| {
+            let unknown = made.iter().filter(|id| !known.contains(id));
+            // Other ids are not a provider's.
+            unknown.filter_map(|id| id.as_str().parse().ok()).collect()
         };
-        let known: HashSet<_> = self.task_ids.values().map(TaskId::as_str).collect();
-        let run = Path::new(root)
-            .join(self.plan.flow.as_str())
-            .join(self.plan.run.as_str());
-        let of_step = |step: &StepName| {
-            let entries = fs::read_dir(run.join(step.as_str())).into_iter().flatten();
-            let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-            names
-                .filter(|name| !known.contains(name.as_str()))
-                .filter_map(|name| name.parse().ok())
-                .collect()
-        };
-        let steps = self.plan.steps.keys();
-        steps.map(|step| (step.clone(), of_step(step))).collect()
+        let made = self.plan.tasks_made.iter().flatten();
+        made.map(|(step, made)| (step.clone(), in_vain(made)))
+            .filter(|(_, made): &(_, BTreeSet<_>)| !made.is_empty())
+            .collect()
+    }
+
+    /// Whether tasks of this step are to be given ids of tasks that were made in vain.
+    pub(super) fn reuses_ids(&self, step: &StepName) -> bool {
+        self.made_in_vain.contains_key(step)
     }
 
     /// A task that was made is not made a second time: the first would be seen for ever as one that never ran.
     pub(super) fn reuse_id(&mut self, task: TaskKey) {
-        if self.made_in_vain.is_empty() || self.task_ids.contains_key(&task) {
+        if self.task_ids.contains_key(&task) {
             return;
         }
         let step = self.run.task(task).step;
-        let number = self
-            .made_in_vain
-            .get_mut(step)
-            .and_then(BTreeSet::pop_first);
+        let Some(made) = self.made_in_vain.get_mut(step) else {
+            return;
+        };
+        let number = made.pop_first();
+        if made.is_empty() {
+            self.made_in_vain.remove(step);
+        }
         if let Some(id) = number.and_then(|number| TaskId::new(number.to_string()).ok()) {
             self.task_ids.insert(task, id);
         }

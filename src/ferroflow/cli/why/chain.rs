@@ -128,6 +128,7 @@ mod tests {
                 members,
             }],
             local: Vec::new(),
+            raises: Vec::new(),
             taken_from: None,
         };
         let mut bytes = serde_json::to_vec(&record).unwrap();

@@ -72,6 +72,7 @@ pub(crate) fn plan_of(nodes: Vec<Node>, start: StepName, end: StepName) -> Plan 
         ends_with_host: false,
         origin: None,
         taken_from: None,
+        tasks_made: None,
     }
 }
 
