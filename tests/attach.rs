@@ -5,12 +5,11 @@
 
 mod harness;
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{fs, process::Command};
 
 use checker::Expectations;
 use harness::{
     lab::{Finished, Lab, Launcher},
-    metadata_service::MetadataService,
     processes::{alive, engine_of},
     python,
     stack::Stack,
@@ -37,8 +36,6 @@ print(json.dumps([run.successful, tasks, run['end'].task['values'].data]))
 struct Left {
     lab: Lab,
     stack: Stack,
-    /// Where the metadata is; on disk without one.
-    service: Option<MetadataService>,
 }
 
 impl Left {
@@ -46,43 +43,19 @@ impl Left {
         let left = Self {
             lab: Lab::new("halfway.py"),
             stack: Stack::start(&[]),
-            service: None,
         };
-        left.died(place)
-    }
-
-    /// The same, with a metadata service.
-    fn with_service_at(place: &str) -> Self {
-        let left = Self {
-            lab: Lab::new("halfway.py"),
-            stack: Stack::start(&[]),
-            service: Some(MetadataService::start()),
-        };
-        left.died(place)
-    }
-
-    fn died(self, place: &str) -> Self {
-        let mut command = self.run();
+        let mut command = left.run();
         command.env("FERROFLOW_FAILPOINT", place);
-        let finished = self.lab.start(command).wait();
+        let finished = left.lab.start(command).wait();
         assert!(!finished.status.success(), "{place}: {}", finished.all());
-        self
-    }
-
-    /// What programs need to reach the run.
-    fn environment(&self) -> BTreeMap<String, String> {
-        let mut environment = self.stack.environment();
-        if let Some(service) = &self.service {
-            environment.extend(service.environment());
-        }
-        environment
+        left
     }
 
     fn run(&self) -> Command {
         let args = ["run", "--word", "hello", "--run-id-file", "run-id"];
         let mut command = self.lab.command(Launcher::Ferroflow, &args);
         command
-            .envs(self.environment())
+            .envs(self.stack.environment())
             .env("AWS_SDK_UA_APP_ID", "launcher");
         command
     }
@@ -97,7 +70,7 @@ impl Left {
         let args = [&["attach", &id][..], more].concat();
         let mut command = self.lab.verb(&args);
         command
-            .envs(self.environment())
+            .envs(self.stack.environment())
             .env("AWS_SDK_UA_APP_ID", "second-launcher");
         command
     }
@@ -118,7 +91,7 @@ impl Left {
         let output = Command::new(python::with_metaflow())
             .args(["-c", CLIENT, &self.id()])
             .current_dir(self.lab.path())
-            .envs(self.environment())
+            .envs(self.stack.environment())
             .env("METAFLOW_USER", "tester")
             .env("HOME", self.lab.path().join("home"))
             .output()
@@ -139,16 +112,16 @@ impl Left {
             );
         }
         let run = self.id();
-        let Self { lab, stack, .. } = self;
+        let Self { lab, stack } = self;
         Story { lab, stack, run }.kept_its_promises(&Expectations::default());
     }
 }
 
 macro_rules! boundaries {
-    ($($name:ident: $begin:ident($place:literal))*) => {$(
+    ($($name:ident: $place:literal)*) => {$(
         #[test]
         fn $name() {
-            let left = Left::$begin($place);
+            let left = Left::at($place);
             left.attach().exited(0).says("Attached:").says("Done!");
             left.assert_whole();
         }
@@ -156,18 +129,16 @@ macro_rules! boundaries {
 }
 
 boundaries! {
-    before_the_launch_record: at("record:2")
-    after_the_launch_record: at("recorded:2")
-    after_one_job_was_submitted: at("submitted")
-    after_a_job_id_was_noted: at("noted")
-    after_a_job_was_judged: at("judged")
-    after_a_job_was_settled: at("settled:2")
-    when_a_task_was_made: at("prepared:3")
-    when_a_local_task_was_about_to_start: at("local-recorded:2")
-    when_a_local_task_had_ended: at("local-ended:2")
-    when_the_last_task_had_ended: at("settled:5")
-    when_the_service_had_made_the_first_tasks_on_batch: with_service_at("record:2")
-    when_the_service_had_made_a_task: with_service_at("prepared:3")
+    before_the_launch_record: "record:2"
+    after_the_launch_record: "recorded:2"
+    after_one_job_was_submitted: "submitted"
+    after_a_job_id_was_noted: "noted"
+    after_a_job_was_judged: "judged"
+    after_a_job_was_settled: "settled:2"
+    when_a_task_was_made: "prepared:3"
+    when_a_local_task_was_about_to_start: "local-recorded:2"
+    when_a_local_task_had_ended: "local-ended:2"
+    when_the_last_task_had_ended: "settled:5"
 }
 
 /// Before its first job a run has nothing that outlives the launcher.
@@ -186,7 +157,6 @@ fn a_launcher_that_slept_leaves_the_run_to_the_other() {
     let left = Left {
         lab: Lab::new("halfway.py"),
         stack: Stack::start(&[]),
-        service: None,
     };
     let mut command = left.run();
     command.env("FERROFLOW_LEASE", "10s");

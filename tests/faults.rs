@@ -236,6 +236,34 @@ fn the_reply_to_a_claim_is_lost() {
     run.ran_each_task_once(&[("0.0", "claimed")]);
 }
 
+/// Another revision that is the same does no harm.
+#[test]
+fn the_reply_to_a_definition_is_lost() {
+    let rule = json!({"operation": "RegisterJobDefinition", "fault": "lose_reply"});
+    let run = Run::with(&[rule]);
+    let calls = run.story.history("call").into_iter();
+    let asked = calls.filter(|call| call["operation"] == "RegisterJobDefinition");
+    assert!(asked.count() >= 1);
+    let jobs = run.story.history("job.submitted");
+    let definition = |job: &Value| job["jobDefinition"].as_str().map(str::to_owned);
+    let pinned: std::collections::BTreeSet<_> = jobs.iter().filter_map(definition).collect();
+    assert_eq!(pinned.len(), 1, "{pinned:?}");
+    run.ran_each_task_once(&[("0.0", "claimed")]);
+}
+
+/// It is found again as the launcher's own.
+#[test]
+fn the_reply_to_a_record_is_lost() {
+    let rule = json!({"operation": "PutObject", "subject": "/launch/00000001", "fault": "lose_reply"});
+    let run = Run::with(&[rule]);
+    let calls = run.story.history("s3.call").into_iter().filter(|call| {
+        let key = call["key"].as_str().unwrap_or_default();
+        call["operation"] == "PutObject" && key.ends_with("/launch/00000001")
+    });
+    assert_eq!(calls.filter(|call| call["status"] == 412).count(), 1);
+    run.ran_each_task_once(&[("0.0", "claimed")]);
+}
+
 /// A lost host is no failure: neither without `@retry` nor to `@catch`. A bug is one, and runs once.
 #[test]
 fn a_reclaimed_task_goes_on_and_a_bug_does_not() {

@@ -19,7 +19,7 @@ use harness::{
     tests_folder, wait_for,
 };
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A caller who may call less: by its application id.
 const STRANGER: &str = "stranger";
@@ -90,11 +90,12 @@ fn stack() -> Stack {
     ])
 }
 
-fn why(stack: &Stack, variables: &[(&str, &str)], what: &str) -> Output {
+fn why(stack: &Stack, variables: &[(&str, &str)], args: &[&str]) -> Output {
     let mut command = Command::new(FERROFLOW);
     remove_variables(&mut command, &["METAFLOW_", "FERROFLOW", "AWS_"]);
     command
-        .args(["why", what])
+        .arg("why")
+        .args(args)
         .envs(stack.variables())
         .envs(variables.iter().copied())
         .output()
@@ -103,11 +104,18 @@ fn why(stack: &Stack, variables: &[(&str, &str)], what: &str) -> Output {
 
 #[track_caller]
 fn told(stack: &Stack, variables: &[(&str, &str)], what: &str) -> String {
-    let output = why(stack, variables, what);
+    let output = why(stack, variables, &[what]);
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     assert_eq!(output.status.code(), Some(0), "{what}\n{text}");
     text
+}
+
+/// The same for programs.
+fn told_to_programs(stack: &Stack, what: &str) -> Value {
+    let output = why(stack, &[], &[what, "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 impl Waits {
@@ -317,6 +325,21 @@ fn a_run_says_by_itself_why_its_jobs_wait() {
         text.contains("why: the compute environment `tiny` allows 1 vCPU"),
         "{text}"
     );
+    let document = told_to_programs(&waits.stack, &run);
+    let head = json!({
+        "run": run, "state": "running", "submitted": 1, "not_begun": 1, "jobs": 1, "looked_at": 1, "not_found": {},
+        "cannot_list": null,
+    });
+    assert_eq!(document["run"], head);
+    let cause = &document["causes"][0];
+    assert_eq!((&cause["state"], &cause["outlook"]), (&"RUNNABLE".into(), &"stuck".into()));
+    for (name, part) in [("why", "`tiny` allows 1 vCPU"), ("fix", "raise its maxvCpus to 2")] {
+        let text = cause[name].as_str().expect("text");
+        assert!(text.contains(part), "{cause:#}");
+    }
+    let job = cause["jobs"][0].as_str().expect("an id");
+    let of_job = told_to_programs(&waits.stack, job);
+    assert_eq!((&of_job["run"], &of_job["causes"][0]["why"]), (&Value::Null, &cause["why"]));
     // Without ListJobs there are no ids, but a queue.
     let text = told(&waits.stack, &[("AWS_SDK_UA_APP_ID", STRANGER)], &run);
     assert!(

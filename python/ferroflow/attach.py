@@ -37,6 +37,9 @@ def adopt(runtime_module):
     native_runtime.__init__ = __init__
     native_runtime.persist_constants = _have_constants
     native_runtime.clone_original_run = lambda self, *args, **kwargs: None
+    hooks = getattr(native_runtime, "_run_exit_hooks", None)
+    if hooks is not None:
+        native_runtime._run_exit_hooks = lambda self: _run_exit_hooks(self, hooks)
 
 
 def taken_from():
@@ -94,6 +97,20 @@ def _have_constants(self, task_id=None):
         mark_resume_done=lambda: None,
     )
     self._is_cloned[params] = False
+
+
+def _run_exit_hooks(self, upstream):
+    """Upstream looks for the flow's file in the working directory, where a run is started as a rule: it is in the package."""
+    file = os.path.abspath(sys.argv[0])
+    told = dict(self._environment.get_environment_info(), script=file)
+    path = os.environ.get("PYTHONPATH")
+    self._environment.get_environment_info = lambda *_args, **_kwargs: told
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.path.dirname(file), path]))
+    try:
+        upstream(self)
+    finally:
+        del self._environment.get_environment_info
+        os.environ["PYTHONPATH"] = path or ""
 
 
 def _set_namespace(name):

@@ -30,7 +30,7 @@ pub(crate) struct Paragraph {
     /// The calls that were refused or failed.
     pub(crate) not_seen: Vec<String>,
     /// How long the first of them has waited.
-    waited: Option<Duration>,
+    pub(crate) waited: Option<Duration>,
 }
 
 /// Asks why these jobs are not running. Calls that fail are told, and none of them is fatal.

@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use anyhow::Context;
-use datastore::ObjectStore;
 use model::{Attempt, TaskPath, batch::JobId, layout, spec::Claim};
 use tokio::sync::mpsc;
 
@@ -12,6 +10,7 @@ use super::{
     submit::{Pending, Recorded},
     watch::OutcomePlace,
 };
+use crate::stored_run::marks;
 
 /// A launch of an attempt, as the chain tells it.
 #[derive(Debug, Clone)]
@@ -96,15 +95,17 @@ async fn known_job(
     attempt: Attempt,
     adopted: &Adopted,
 ) -> anyhow::Result<Option<JobId>> {
+    let (flow, run) = (&shared.plan.flow, &shared.plan.run);
+    let noted = layout::job_id(flow, run, adopted.place.seq, adopted.id_index);
     let noted = shared
-        .on_datastore(async || noted(shared, adopted).await)
+        .on_datastore(async || marks::noted_job(&shared.store, &noted).await)
         .await?;
     if let Some(job) = noted {
-        return Ok(Some(job));
+        return Ok(Some(child_of(job, adopted)));
     }
-    let claim = layout::claim(&shared.plan.flow, path, attempt, adopted.launch);
+    let claim = layout::claim(flow, path, attempt, adopted.launch);
     let claim = shared
-        .on_datastore(async || end::read_claim(shared, &claim).await)
+        .on_datastore(async || marks::claim(&shared.store, &claim).await)
         .await?;
     if let Some(Claim::Claimed { job, .. }) = claim {
         return Ok(Some(JobId::new(job)));
@@ -115,17 +116,6 @@ async fn known_job(
         .await;
     // It may not be allowed, which is no fault.
     Ok(found.ok().flatten().map(|job| child_of(job, adopted)))
-}
-
-async fn noted(shared: &Shared, adopted: &Adopted) -> anyhow::Result<Option<JobId>> {
-    let (flow, run) = (&shared.plan.flow, &shared.plan.run);
-    let key = layout::job_id(flow, run, adopted.place.seq, adopted.id_index);
-    let Some(object) = shared.store.get(&key).await? else {
-        return Ok(None);
-    };
-    let id = std::str::from_utf8(&object.body)
-        .with_context(|| format!("`{key}` is not the id of a job"))?;
-    Ok(Some(child_of(JobId::new(id), adopted)))
 }
 
 fn child_of(job: JobId, adopted: &Adopted) -> JobId {

@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use datastore::{
-    AttemptRef, ObjectStore, PutMode, PutOptions, PutOutcome, TaskResult, task_result,
-};
+use datastore::{AttemptRef, ObjectStore, PutOutcome, TaskResult, task_result};
 use model::{
     Attempt, Transition,
     batch::{JobDetail, JobId},
@@ -16,9 +14,9 @@ use model::{
     spec::{self, Claim, Stopped, TaskOutcome},
 };
 use scheduler::{FailureClass, Outcome};
-use uuid::Uuid;
 
 use super::{Ended, Failure, Launch, Shared, request, submit::Recorded};
+use crate::stored_run::marks;
 
 /// How often a launch that never began is repeated for free, at most.
 const MAX_FREE_LAUNCHES: u32 = 2;
@@ -281,30 +279,13 @@ pub(super) async fn claim(shared: &Shared, recorded: &Recorded) -> anyhow::Resul
     let launch = &recorded.pending.launch;
     let number = recorded.pending.number;
     let key = layout::claim(&shared.plan.flow, &launch.path, launch.attempt, number);
-    if let Some(found) = read_claim(shared, &key).await? {
+    if let Some(found) = marks::claim(&shared.store, &key).await? {
         return Ok(Some(found));
     }
-    let revoked = Claim::Revoked {
-        nonce: Uuid::new_v4().to_string(),
-    };
-    let options = PutOptions {
-        mode: PutMode::CreateOnly,
-        user_metadata: None,
-    };
-    let body = serde_json::to_vec(&revoked)?;
-    if shared.store.put(&key, body.into(), options).await? == PutOutcome::Written {
+    if marks::revoke(&shared.store, &key).await? == PutOutcome::Written {
         return Ok(None);
     }
-    read_claim(shared, &key).await
-}
-
-pub(super) async fn read_claim(shared: &Shared, key: &str) -> anyhow::Result<Option<Claim>> {
-    let Some(object) = shared.store.get(key).await? else {
-        return Ok(None);
-    };
-    serde_json::from_slice(&object.body)
-        .map(Some)
-        .with_context(|| format!("the claim `{key}` is not what a bootstrap writes"))
+    marks::claim(&shared.store, &key).await
 }
 
 #[cfg(test)]

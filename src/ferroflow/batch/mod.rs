@@ -70,7 +70,7 @@ use self::{
     submit::{Pending, Submitter},
     watch::Watcher,
 };
-use crate::trouble::Trouble;
+use crate::{failpoint, trouble::Trouble};
 
 /// How long a run that was cancelled waits for its jobs, and for services that do not answer.
 const CANCEL_GRACE: Duration = Duration::from_secs(30);
@@ -499,6 +499,7 @@ impl Batch {
             {
                 return shared.break_down(fenced.into());
             }
+            failpoint::reach("cancelling");
             let _ = cancel.send(true);
         });
     }

@@ -4,21 +4,16 @@ use std::{collections::HashMap, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 use aws::s3::S3Store;
-use datastore::ObjectStore;
 use model::{
     Attempt, Plan, TaskId, TaskKey,
-    launch_record::{LaunchRecord, Raise, Submission},
-    layout,
+    launch_record::{Raise, Submission},
     opening::Opening,
     run_record::RunRecord,
 };
 use scheduler::Turn;
-use tokio::task::JoinSet;
 
 use super::{adopt::Adopted, chain, watch::OutcomePlace};
-
-/// Records that are read at the same time.
-const AT_ONCE: usize = 16;
+use crate::stored_run::{StoredRun, Told};
 
 /// A run whose chain this launcher has taken over.
 #[derive(Debug)]
@@ -59,7 +54,14 @@ pub(crate) async fn recover(
     holder: &str,
     from: &str,
 ) -> anyhow::Result<Recovered> {
-    let opening = opening(store, plan).await?;
+    let run = StoredRun {
+        store: S3Store::clone(store),
+        flow: plan.flow.clone(),
+        run: plan.run.clone(),
+    };
+    let Some(opening) = run.opening().await? else {
+        bail!("run {} had not submitted any job\nhint: resume it", plan.run);
+    };
     let mut recovered = Recovered {
         turns: Vec::new(),
         tasks: HashMap::new(),
@@ -67,21 +69,14 @@ pub(crate) async fn recover(
         raises: Vec::new(),
         next_seq: 0,
         plan: with_limits_of(plan, &opening)?,
-        record: record(store, plan).await,
+        // Nothing depends on it.
+        record: run.record().await.ok().flatten(),
     };
-    let prefix = format!("{}/launch/", layout::run_folder(&plan.flow, &plan.run));
-    let listed = store
-        .list(&prefix)
-        .await
-        .context("cannot list the launch chain")?;
     let mut last_holder = None;
-    let count = listed.len() as u64;
-    for first in (0..count).step_by(AT_ONCE) {
-        for object in read(store, plan, first..count.min(first + AT_ONCE as u64)).await? {
-            let record = LaunchRecord::read(&object).context("a launch record is damaged")?;
-            recovered.take(&record, LaunchRecord::turns(&object))?;
-            last_holder = Some(record.holder);
-        }
+    for told in run.told().await? {
+        recovered.take(&told)?;
+        recovered.next_seq += 1;
+        last_holder = Some(told.record.holder);
     }
     // Whoever has written since then has taken it over first.
     ensure!(
@@ -89,27 +84,9 @@ pub(crate) async fn recover(
         "another launcher ({}) has taken the run over meanwhile\nhint: `ferroflow status` tells how the run stands",
         last_holder.unwrap_or_default()
     );
-    recovered.next_seq = chain::take_over(store, plan, holder, from, count).await?;
+    let seq = recovered.next_seq;
+    recovered.next_seq = chain::take_over(store, plan, holder, from, seq).await?;
     Ok(recovered)
-}
-
-async fn opening(store: &S3Store, plan: &Plan) -> anyhow::Result<Opening> {
-    let key = layout::opening(&plan.flow, &plan.run);
-    let Some(object) = store.get(&key).await? else {
-        bail!(
-            "run {} had not submitted any job\nhint: resume it",
-            plan.run
-        );
-    };
-    serde_json::from_slice(&object.body)
-        .with_context(|| format!("the opening `{key}` is not what this version writes"))
-}
-
-/// Nothing depends on it.
-async fn record(store: &S3Store, plan: &Plan) -> Option<RunRecord> {
-    let key = layout::run_record(&plan.flow, &plan.run);
-    let object = store.get(&key).await.ok()??;
-    serde_json::from_slice(&object.body).ok()
 }
 
 /// Replay needs the limits of then: they decide when what was launched.
@@ -125,30 +102,8 @@ fn with_limits_of(plan: &Plan, opening: &Opening) -> anyhow::Result<Plan> {
     })
 }
 
-/// The objects of these records, in order.
-async fn read(
-    store: &Arc<S3Store>,
-    plan: &Plan,
-    seqs: std::ops::Range<u64>,
-) -> anyhow::Result<Vec<bytes::Bytes>> {
-    let mut reading = JoinSet::new();
-    for seq in seqs {
-        let key = layout::launch_record(&plan.flow, &plan.run, seq);
-        let store = Arc::clone(store);
-        reading.spawn_local(async move { (seq, store.get(&key).await, key) });
-    }
-    let mut objects = Vec::new();
-    while let Some(done) = reading.join_next().await {
-        let (seq, object, key) = done.context("reading was interrupted")?;
-        let object = object?.with_context(|| format!("the launch record `{key}` is missing"))?;
-        objects.push((seq, object.body));
-    }
-    objects.sort_by_key(|(seq, _)| *seq);
-    Ok(objects.into_iter().map(|(_, object)| object).collect())
-}
-
 impl Recovered {
-    fn take(&mut self, record: &LaunchRecord, turns: &[u8]) -> anyhow::Result<()> {
+    fn take(&mut self, Told { record, turns }: &Told) -> anyhow::Result<()> {
         if !turns.is_empty() {
             let turns: Vec<Turn> = serde_json::from_slice(turns)
                 .context("a launch record tells what this version does not understand")?;

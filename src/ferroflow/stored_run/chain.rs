@@ -1,4 +1,4 @@
-//! The headers of a run's launch chain.
+//! The launch chain of a run, as far as whoever is not its writer reads it.
 
 use anyhow::{Context, Result, bail};
 use datastore::ObjectStore;
@@ -11,7 +11,7 @@ use super::{StoredRun, at_once};
 pub(crate) const FIRST_BYTES: u64 = 64 << 10;
 const GROWTH: u64 = 8;
 
-/// Longest header, in bytes: that of an array of ten thousand children has two megabytes.
+/// The longest that is read, in bytes: the header of an array of ten thousand children has two megabytes.
 const MOST_BYTES: usize = 64 << 20;
 
 impl StoredRun {
@@ -23,6 +23,23 @@ impl StoredRun {
             async move { header(&run.store, &key).await }
         })
         .await
+    }
+
+    /// All that the chain tells, in its order. None of its records may be missing.
+    pub(crate) async fn told(&self) -> Result<Vec<Told>> {
+        let keys = self.chain_keys().await?;
+        let told = at_once(keys, |key| {
+            let run = self.clone();
+            async move { told(&run.store, &key).await }
+        })
+        .await?;
+        for (seq, one) in (0..).zip(&told) {
+            if one.record.seq != seq {
+                let key = layout::launch_record(&self.flow, &self.run, seq);
+                bail!("the launch record `{key}` is missing");
+            }
+        }
+        Ok(told)
     }
 
     /// Who wrote the last record of the chain; none if there is no chain.
@@ -41,25 +58,30 @@ impl StoredRun {
     }
 }
 
-/// The header of a record, which is its first line.
+/// What a record tells whoever takes the run over.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) record: LaunchRecord,
+    /// What the scheduler has done since the record before; empty if nothing.
+    pub(crate) turns: Vec<u8>,
+}
+
+/// The header of a record.
 pub(crate) async fn header(store: &impl ObjectStore, key: &str) -> Result<LaunchRecord> {
-    let (mut line, mut limit) = (Vec::new(), FIRST_BYTES);
-    loop {
-        let found = store.get_range(key, line.len() as u64, limit).await?;
-        let Some(found) = found else {
-            bail!("the launch record `{key}` is gone");
-        };
-        let end = found.iter().position(|byte| *byte == b'\n');
-        line.extend_from_slice(&found[..end.unwrap_or(found.len())]);
-        if end.is_some() {
-            break;
-        }
-        if (found.len() as u64) < limit || line.len() >= MOST_BYTES {
-            bail!("the launch record `{key}` has no header");
-        }
-        limit *= GROWTH;
-    }
-    let record = LaunchRecord::read(&line)
+    let lines = first_lines(store, key, 1).await?;
+    read(&lines, key)
+}
+
+async fn told(store: &impl ObjectStore, key: &str) -> Result<Told> {
+    let lines = first_lines(store, key, 2).await?;
+    Ok(Told {
+        record: read(&lines, key)?,
+        turns: LaunchRecord::turns(&lines).to_vec(),
+    })
+}
+
+fn read(lines: &[u8], key: &str) -> Result<LaunchRecord> {
+    let record = LaunchRecord::read(lines)
         .with_context(|| format!("the launch record `{key}` cannot be read"))?;
     if record.version > SPEC_VERSION {
         bail!(
@@ -68,4 +90,27 @@ pub(crate) async fn header(store: &impl ObjectStore, key: &str) -> Result<Launch
         );
     }
     Ok(record)
+}
+
+/// So many lines of a record, with their newlines: the specs behind them are long.
+async fn first_lines(store: &impl ObjectStore, key: &str, count: usize) -> Result<Vec<u8>> {
+    let (mut lines, mut limit) = (Vec::new(), FIRST_BYTES);
+    let mut missing = count;
+    loop {
+        let found = store.get_range(key, lines.len() as u64, limit).await?;
+        let Some(found) = found else {
+            bail!("the launch record `{key}` is gone");
+        };
+        let mut ends = found.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        if let Some((end, _)) = ends.nth(missing - 1) {
+            lines.extend_from_slice(&found[..=end]);
+            return Ok(lines);
+        }
+        missing -= found.iter().filter(|byte| **byte == b'\n').count();
+        lines.extend_from_slice(&found);
+        if (found.len() as u64) < limit || lines.len() >= MOST_BYTES {
+            bail!("the launch record `{key}` has no header");
+        }
+        limit *= GROWTH;
+    }
 }

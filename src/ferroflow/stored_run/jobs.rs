@@ -6,9 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use aws::batch::{BatchError, BatchErrorKind, Client};
-use datastore::{ObjectStore, PutMode, PutOptions};
+use datastore::ObjectStore;
 use model::{
     Timestamp,
     batch::JobId,
@@ -16,9 +16,8 @@ use model::{
     layout,
     spec::Claim,
 };
-use uuid::Uuid;
 
-use super::{StoredRun, at_once, header};
+use super::{StoredRun, at_once, header, marks};
 
 /// One submission of the chain.
 #[derive(Debug, Clone)]
@@ -130,7 +129,7 @@ async fn of_submission(run: &StoredRun, keys: &Keys, recorded: Recorded) -> Resu
     if let Some(first) = submission.members.first() {
         let key = layout::job_id(&run.flow, &run.run, seq, first.index);
         if keys.noted.contains(&key) {
-            ids.extend(noted(run, &key).await?);
+            ids.extend(marks::noted_job(&run.store, &key).await?);
         }
     }
     let has_ended = |member: &&Member| {
@@ -147,7 +146,7 @@ async fn of_submission(run: &StoredRun, keys: &Keys, recorded: Recorded) -> Resu
     let mut revoked = HashSet::new();
     let claims = at_once(claimed, |key| {
         let run = run.clone();
-        async move { Ok((claim(&run, &key).await?, key)) }
+        async move { Ok((marks::claim(&run.store, &key).await?, key)) }
     });
     for (claim, key) in claims.await? {
         match claim {
@@ -211,25 +210,6 @@ async fn find_by_name(client: &Client, jobs: &mut [ChainJob]) {
     }
 }
 
-async fn noted(run: &StoredRun, key: &str) -> Result<Option<JobId>> {
-    let Some(object) = run.store.get(key).await? else {
-        return Ok(None);
-    };
-    let id = std::str::from_utf8(&object.body);
-    let id = id.with_context(|| format!("`{key}` is not the id of a job"))?;
-    Ok(Some(JobId::new(id)))
-}
-
-async fn claim(run: &StoredRun, key: &str) -> Result<Option<Claim>> {
-    let Some(object) = run.store.get(key).await? else {
-        return Ok(None);
-    };
-    let claim = serde_json::from_slice(&object.body);
-    claim
-        .map(Some)
-        .with_context(|| format!("the claim `{key}` is not what a bootstrap writes"))
-}
-
 fn claim_key(run: &StoredRun, member: &Member) -> String {
     layout::claim(&run.flow, &member.task, member.attempt, member.launch)
 }
@@ -243,18 +223,7 @@ pub(super) async fn revoke(run: &StoredRun, job: &ChainJob) -> Result<()> {
         .collect();
     let revoked = at_once(keys, |key| {
         let run = run.clone();
-        async move {
-            let claim = Claim::Revoked {
-                nonce: Uuid::new_v4().to_string(),
-            };
-            let options = PutOptions {
-                mode: PutMode::CreateOnly,
-                user_metadata: None,
-            };
-            let body = serde_json::to_vec(&claim)?;
-            run.store.put(&key, body.into(), options).await?;
-            Ok(())
-        }
+        async move { marks::revoke(&run.store, &key).await }
     });
     revoked.await.map(drop)
 }

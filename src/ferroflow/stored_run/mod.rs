@@ -8,6 +8,7 @@ pub(crate) mod chain;
 mod end;
 mod holder;
 mod jobs;
+pub(crate) mod marks;
 
 use std::{fmt, time::Duration};
 
@@ -24,7 +25,7 @@ use model::{
 pub(crate) use self::{
     at_once::{at_once, block_on},
     cancel::Cancelled,
-    chain::header,
+    chain::{Told, header},
     end::{Ending, Left, Unfound, end},
     holder::{Holder, Orphan, holder, orphan},
     jobs::{ChainJob, Found, jobs, region_of},

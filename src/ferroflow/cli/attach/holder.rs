@@ -15,8 +15,8 @@ use crate::stored_run::{
     holder,
 };
 
-/// Whether the run may be taken over.
-pub(super) async fn check(run: &StoredRun, take_over: bool, opening: &Opening) -> Result<()> {
+/// Whether the run goes on, as far as its record says.
+pub(super) async fn check_state(run: &StoredRun) -> Result<()> {
     let pathspec = run.to_string();
     if let Some(record) = run.record().await?
         && record.state != RunState::Running
@@ -27,6 +27,12 @@ pub(super) async fn check(run: &StoredRun, take_over: bool, opening: &Opening) -
             run.run
         );
     }
+    Ok(())
+}
+
+/// Whether the run may be taken over from whom drives it.
+pub(super) async fn check(run: &StoredRun, take_over: bool, opening: &Opening) -> Result<()> {
+    let pathspec = run.to_string();
     let Some(FoundLease { lease, age, .. }) = run.lease().await? else {
         return check_without_lease(&pathspec, take_over, &opening.launcher);
     };

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use model::{opening::Opening, plan::Origin};
+use model::{Plan, StepName, opening::Opening, plan::Origin};
 
 use super::status::place::{self, Choice, Place};
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             args.run
         );
     };
-    let (opening, from, folder) = block_on(async {
+    let (host, from, folder) = block_on(async {
         let store = place::open(&root, &s3).await?;
         let run = StoredRun { store, flow, run };
         let Some(opening) = run.opening().await? else {
@@ -64,23 +64,54 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         };
         let from = run.last_writer().await?;
         let from = from.context("the run has no launch chain")?;
-        holder::check(&run, args.take_over, &opening).await?;
-        let folder = code::unpacked(&run.store, &root, &opening.package).await?;
-        anyhow::Ok((opening, from, folder))
+        holder::check_state(&run).await?;
+        // Before the holder: what cannot be on this machine need not wait until that is dead.
+        let host = HostHere::of(opening)?;
+        holder::check(&run, args.take_over, &host.opening).await?;
+        let folder = code::unpacked(&run.store, &root, &host.opening.package).await?;
+        anyhow::Ok((host, from, folder))
     })?;
-    become_host(&opening, &from, &folder)
+    become_host(&host, &from, &folder)
+}
+
+/// What a host of the run is started with on this machine.
+struct HostHere {
+    opening: Opening,
+    origin: Origin,
+    python: PathBuf,
+    /// The folder above that of the local metadata provider.
+    local_metadata: Option<PathBuf>,
+}
+
+impl HostHere {
+    /// Refuses what cannot be on this machine.
+    fn of(opening: Opening) -> Result<Self> {
+        let Some(origin) = opening.plan.origin.clone() else {
+            bail!(
+                "run {} was started by a program in a way that cannot be repeated\nhint: resume it",
+                opening.plan.run
+            );
+        };
+        let local_metadata = local_metadata(&opening)?;
+        let Interpreter { path: python, .. } = interpreter::find()?;
+        check_python(&python, &opening)?;
+        Ok(Self {
+            opening,
+            origin,
+            python,
+            local_metadata,
+        })
+    }
 }
 
 /// Replaces this process by the flow host of the run.
-fn become_host(opening: &Opening, from: &str, folder: &Path) -> Result<ExitCode> {
-    let Some(origin) = &opening.plan.origin else {
-        bail!(
-            "run {} was started by a program in a way that cannot be repeated\nhint: resume it",
-            opening.plan.run
-        );
-    };
-    let Interpreter { path: python, .. } = interpreter::find()?;
-    check_python(&python, opening)?;
+fn become_host(host: &HostHere, from: &str, folder: &Path) -> Result<ExitCode> {
+    let HostHere {
+        opening,
+        origin,
+        python,
+        local_metadata,
+    } = host;
     let own = env::current_exe().context("cannot find the path of this program")?;
     let attach = serde_json::json!({
         "run": opening.plan.run,
@@ -88,14 +119,14 @@ fn become_host(opening: &Opening, from: &str, folder: &Path) -> Result<ExitCode>
         "from": from,
         "namespace": origin.namespace,
     });
-    let mut command = Command::new(&python);
+    let mut command = Command::new(python);
     command
         .arg(folder.join(&origin.file))
         .args(&origin.arguments)
         .env("FERROFLOW_BIN", own)
         .env("FERROFLOW_ATTACH", attach.to_string())
-        .env("PYTHONPATH", host_files::python_path(&python)?);
-    if let Some(root) = local_metadata(opening)? {
+        .env("PYTHONPATH", host_files::python_path(python)?);
+    if let Some(root) = local_metadata {
         command.env("METAFLOW_DATASTORE_SYSROOT_LOCAL", root);
     }
     if let Some(cwd) = home_of(opening, origin) {
@@ -141,9 +172,32 @@ fn check_python(python: &Path, opening: &Opening) -> Result<()> {
     let there = [words.next(), words.next()].map(Option::unwrap_or_default);
     ensure!(
         here == there.join("."),
-        "the run was begun with Python {}, and `{}` is Python {here}\nhint: activate an environment with that version, or name its interpreter in FERROFLOW_PYTHON ({LEASE} says how long jobs go on meanwhile)",
+        "the run was begun with Python {}, and `{}` is Python {here}{}\nhint: activate an environment with that version, or name its interpreter in FERROFLOW_PYTHON ({LEASE} says how long jobs go on meanwhile)",
         there.join("."),
-        python.display()
+        python.display(),
+        what_runs_here(&opening.plan)
     );
     Ok(())
+}
+
+/// What of a run needs the Python with which it was begun, as the end of a sentence.
+fn what_runs_here(plan: &Plan) -> String {
+    let names = plan.graph.nodes.iter().map(|node| &node.name);
+    let steps = names.filter_map(|name| Some((name, plan.steps.get(name)?)));
+    let (jobs, local): (Vec<_>, Vec<_>) = steps.partition(|(_, step)| step.batch);
+    let list = |steps: &[&StepName]| steps.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let local: Vec<_> = local.into_iter().map(|(name, _)| name).collect();
+    let fallbacks = jobs.into_iter().filter(|(_, step)| step.retry.error > 0);
+    let fallbacks: Vec<_> = fallbacks.map(|(name, _)| name).collect();
+    let mut parts = Vec::new();
+    if !local.is_empty() {
+        parts.push(format!("steps {}", list(&local)));
+    }
+    if !fallbacks.is_empty() {
+        parts.push(format!("the fallback of step {} (@catch)", list(&fallbacks)));
+    }
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("; {} run on the launcher's machine", parts.join(", and "))
 }

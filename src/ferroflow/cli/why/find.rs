@@ -14,6 +14,7 @@ use super::{
     cannot_ask,
     chain::{Chain, Launch},
 };
+
 /// Jobs that are looked at: a few DescribeJobs calls.
 const LOOKED_AT: usize = 500;
 
@@ -21,6 +22,9 @@ const LOOKED_AT: usize = 500;
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     pub(super) jobs: Vec<WaitingJob>,
+    /// How many jobs there are that may be looked at, and how many were.
+    pub(super) open: usize,
+    pub(super) looked_at: usize,
     /// How many tasks have begun, or have ended.
     pub(super) begun: usize,
     /// Of each step: how many tasks have a job that Batch does not show.
@@ -70,6 +74,7 @@ pub(super) async fn waiting(client: &Client, chain: &Chain) -> Result<Waiting> {
         }
     }
     let asked = &ids[..ids.len().min(LOOKED_AT)];
+    (waiting.open, waiting.looked_at) = (ids.len(), asked.len());
     let jobs = client.waiting_jobs(asked).await.map_err(cannot_ask)?;
     let shown: BTreeSet<JobId> = jobs.iter().map(|job| job.detail.id.clone()).collect();
     tracing::info!(asked = asked.len(), shown = shown.len(), "looked at jobs");

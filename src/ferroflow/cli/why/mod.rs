@@ -40,6 +40,7 @@ Examples:
   ferroflow why 6c2c55f0-8d1c-4fd4-a4d5-0c7a3f1f9a11
   ferroflow why 6c2c55f0-8d1c-4fd4-a4d5-0c7a3f1f9a11:3
   ferroflow why arn:aws:batch:eu-north-1:123456789012:job/6c2c55f0-8d1c-4fd4-a4d5-0c7a3f1f9a11
+  ferroflow why MyFlow/1795629404190365 --json
 
 Only asks; changes nothing. Calls that the credentials do not allow are named, and the rest is told.
 
@@ -51,6 +52,9 @@ pub(crate) struct Args {
     /// Root of the run's datastore, s3://bucket/prefix [default: METAFLOW_DATASTORE_SYSROOT_S3]
     #[arg(long, value_name = "ROOT")]
     datastore_root: Option<String>,
+    /// Prints JSON: the run, if one was asked about, and its causes
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -60,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         .build()?;
     let text = runtime.block_on(async {
         match target {
-            Target::Job(id) => of_job(&aws(Settings::default()).await?, id).await,
+            Target::Job(id) => of_job(&aws(Settings::default()).await?, id, args.json).await,
             Target::Run(flow, run) => of_run(args, &flow, &run).await,
         }
     })?;
@@ -81,7 +85,7 @@ async fn aws(settings: Settings) -> Result<Aws> {
     .await?)
 }
 
-async fn of_job(aws: &Aws, id: JobId) -> Result<String> {
+async fn of_job(aws: &Aws, id: JobId, json: bool) -> Result<String> {
     let client = Client::new(aws)?;
     let found = client.waiting_jobs(std::slice::from_ref(&id)).await;
     let mut jobs = found.map_err(cannot_ask)?;
@@ -93,6 +97,9 @@ async fn of_job(aws: &Aws, id: JobId) -> Result<String> {
     };
     let jobs = with_children(&client, job).await;
     let paragraphs = why::examine(&client, jobs).await;
+    if json {
+        return show::json(None, &paragraphs);
+    }
     Ok(show::paragraphs(&paragraphs))
 }
 
@@ -137,9 +144,14 @@ async fn of_run(args: &Args, flow: &FlowName, run: &RunId) -> Result<String> {
         record: record.as_ref(),
         submitted: chain.len(),
         begun: waiting.begun,
+        open: waiting.open,
+        looked_at: waiting.looked_at,
         not_found: &waiting.not_found,
         cannot_list: waiting.cannot_list.as_ref(),
     };
+    if args.json {
+        return show::json(Some(&head), &paragraphs);
+    }
     Ok(head.text() + &show::paragraphs(&paragraphs))
 }
 

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use anyhow::Result;
 use model::{
     FlowName, RunId, StepName,
     run_record::{RunRecord, RunState},
-    waiting::Unseen,
+    waiting::{Outlook, Unseen},
 };
+use serde_json::{Value, json};
 
 use crate::why::Paragraph;
 
@@ -19,6 +21,9 @@ pub(super) struct Head<'a> {
     /// Tasks that were submitted.
     pub(super) submitted: usize,
     pub(super) begun: usize,
+    /// Jobs that may be looked at, and those that were.
+    pub(super) open: usize,
+    pub(super) looked_at: usize,
     pub(super) not_found: &'a BTreeMap<StepName, usize>,
     pub(super) cannot_list: Option<&'a Unseen>,
 }
@@ -50,6 +55,13 @@ impl Head<'_> {
             Some(RunState::Running) | None => "",
         });
         text.push('\n');
+        if self.looked_at < self.open {
+            let _ = writeln!(
+                text,
+                "of these, {} jobs were looked at, the first ones",
+                self.looked_at
+            );
+        }
         for (step, count) in self.not_found {
             let _ = writeln!(
                 text,
@@ -65,6 +77,46 @@ impl Head<'_> {
         }
         text
     }
+}
+
+/// The run, if one was asked about, and what its jobs wait for.
+pub(super) fn json(head: Option<&Head<'_>>, all: &[Paragraph]) -> Result<String> {
+    let run = head.map(|head| {
+        json!({
+            "run": format!("{}/{}", head.flow, head.run),
+            "state": head.record.map(|record| record.state.as_str()),
+            "submitted": head.submitted,
+            "not_begun": head.submitted.saturating_sub(head.begun),
+            "jobs": head.open,
+            "looked_at": head.looked_at,
+            "not_found": head.not_found,
+            "cannot_list": head.cannot_list.map(ToString::to_string),
+        })
+    });
+    let causes: Vec<_> = all.iter().map(cause).collect();
+    let document = json!({"run": run, "causes": causes});
+    Ok(format!("{}\n", serde_json::to_string_pretty(&document)?))
+}
+
+fn cause(paragraph: &Paragraph) -> Value {
+    let seen = paragraph.jobs.iter().filter(|job| !job.is_unseen());
+    let job = &paragraph.jobs[0];
+    json!({
+        "jobs": seen.map(|job| job.detail.id.as_str()).collect::<Vec<_>>(),
+        "state": (!job.is_unseen()).then(|| job.detail.status.to_string()),
+        "queue": job.queue,
+        "waited_seconds": paragraph.waited.map(|waited| waited.as_secs()),
+        "outlook": match paragraph.cause.outlook() {
+            Outlook::Healthy => "healthy",
+            Outlook::Doubtful => "doubtful",
+            Outlook::Stuck => "stuck",
+            Outlook::Over => "over",
+        },
+        "why": paragraph.told.what,
+        "fix": paragraph.told.fix,
+        "seen": paragraph.looked_at,
+        "not_seen": paragraph.not_seen,
+    })
 }
 
 /// One for each cause.
@@ -87,4 +139,30 @@ fn paragraph(paragraph: &Paragraph) -> String {
         let _ = writeln!(text, "  not seen: {unseen}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_that_not_all_were_looked_at() {
+        let (flow, run) = (FlowName::new("F").unwrap(), RunId::new("1").unwrap());
+        let none = BTreeMap::new();
+        let head = |open| Head {
+            flow: &flow,
+            run: &run,
+            record: None,
+            submitted: 900,
+            begun: 100,
+            open,
+            looked_at: 500,
+            not_found: &none,
+            cannot_list: None,
+        };
+        let first = "F/1: 800 of 900 tasks on AWS Batch have not begun\n";
+        assert_eq!(head(500).text(), first);
+        let second = "of these, 500 jobs were looked at, the first ones\n";
+        assert_eq!(head(800).text(), format!("{first}{second}"));
+    }
 }
