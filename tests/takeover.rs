@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
 use checker::Expectations;
 use harness::{
-    lab::{Finished, Lab, Launcher},
+    lab::{Finished, Lab, Launcher, Running},
     metadata_service::MetadataService,
     processes::{alive, engine_of},
     python,
@@ -250,22 +250,43 @@ fn another_python_is_refused_by_the_steps_that_would_need_it() {
     run.kept_its_promises();
 }
 
+/// A run of `blocks.py` whose jobs block.
+struct Blocks {
+    begun: Begun,
+    running: Running,
+    tasks: [i32; 2],
+}
+
+impl Blocks {
+    fn start(faults: &[Value], variables: &[(&str, &str)]) -> Self {
+        let begun = Begun::new("blocks.py", "BlocksFlow", faults);
+        let shared = begun.lab.path().join("shared");
+        let of_tasks = format!("environment:vars={}", json!({"TEST_SHARED": shared}));
+        let mut command = begun.run();
+        command
+            .args(["--with", "batch", "--with", &of_tasks])
+            .envs(variables.iter().copied());
+        // Whoever runs the tests in the background has made them ignore signals.
+        let through = begun.lab.through("env", &["--default-signal"], &command);
+        let running = begun.lab.start(through);
+        let names = ["task-0", "task-1"];
+        wait_for("both tasks to block", || {
+            assert!(alive(running.pid()), "{}", running.output());
+            names.iter().all(|task| begun.lab.shared(task).exists())
+        });
+        let tasks = names.map(|task| begun.lab.shared_pid(task));
+        Self {
+            begun,
+            running,
+            tasks,
+        }
+    }
+}
+
 /// Killed after the lease was told, and before any job was: what was begun is brought to its end, and nothing is scheduled.
 #[test]
 fn a_run_that_was_being_cancelled_is_ended_and_not_attached() {
-    let mut run = Begun::new("blocks.py", "BlocksFlow", &[]).set("FERROFLOW_FAILPOINT", "cancelling");
-    run.options = &["--with", "batch"];
-    let shared = run.lab.path().join("shared");
-    let variables = format!("environment:vars={}", json!({"TEST_SHARED": shared}));
-    let mut command = run.run();
-    command.args(["--with", &variables]);
-    // Whoever runs the tests in the background has made them ignore signals.
-    let running = run.lab.start(run.lab.through("env", &["--default-signal"], &command));
-    wait_for("both tasks to block", || {
-        assert!(alive(running.pid()), "{}", running.output());
-        ["task-0", "task-1"].iter().all(|task| run.lab.shared(task).exists())
-    });
-    let tasks = ["task-0", "task-1"].map(|task| run.lab.shared_pid(task));
+    let Blocks { begun: run, running, tasks } = Blocks::start(&[], &[("FERROFLOW_FAILPOINT", "cancelling")]);
     running.signal_group(Signal::SIGINT);
     let ended = running.wait();
     assert!(!ended.status.success(), "{}", ended.all());
@@ -276,6 +297,21 @@ fn a_run_that_was_being_cancelled_is_ended_and_not_attached() {
     wait_for("the tasks to end", || tasks.iter().all(|&pid| !alive(pid)));
     assert_eq!(run.tasks()[1]["join"], Value::Null);
     run.kept_its_promises();
+}
+
+/// TerminateJob is taken and comes too late. What was done is kept, and nothing follows from it.
+#[test]
+fn what_succeeds_while_the_run_is_cancelled_is_kept() {
+    let late = json!({"operation": "TerminateJob", "times": 1000, "fault": "no_effect"});
+    let run = Blocks::start(&[late], &[]);
+    run.running.signal_group(Signal::SIGINT);
+    wait_for("the jobs to be told", || !run.begun.history("fault").is_empty());
+    fs::write(run.begun.lab.shared("release"), "").expect("the tasks can be let go");
+    let ended = run.running.wait().exited(1).says("Workflow interrupted.");
+    assert_eq!(ended.all().matches("Task finished with exit code 0.").count(), 3, "{}", ended.all());
+    let tasks = json!({"start": 1, "block": 2});
+    assert_eq!(run.begun.tasks(), json!([false, tasks]));
+    run.begun.kept_its_promises();
 }
 
 /// Batch carries the call out when another launcher has given it up: the job finds its launch revoked.
