@@ -254,7 +254,8 @@ fn the_reply_to_a_definition_is_lost() {
 /// It is found again as the launcher's own.
 #[test]
 fn the_reply_to_a_record_is_lost() {
-    let rule = json!({"operation": "PutObject", "subject": "/launch/00000001", "fault": "lose_reply"});
+    let rule =
+        json!({"operation": "PutObject", "subject": "/launch/00000001", "fault": "lose_reply"});
     let run = Run::with(&[rule]);
     let calls = run.story.history("s3.call").into_iter().filter(|call| {
         let key = call["key"].as_str().unwrap_or_default();

@@ -51,11 +51,21 @@ impl Blocked {
             assert!(alive(self.running.pid()), "{}", self.running.output());
             let history = fs::read_to_string(self.stack.folder().join("history.jsonl"));
             let history = history.unwrap_or_default();
-            let about_lease = |line: &Value| line["kind"] == "fault" || line["detail"]["key"].as_str().is_some_and(|key| key.ends_with("/lease"));
-            let lines = history.lines().filter_map(|line| serde_json::from_str(line).ok());
+            let about_lease = |line: &Value| {
+                line["kind"] == "fault"
+                    || line["detail"]["key"]
+                        .as_str()
+                        .is_some_and(|key| key.ends_with("/lease"))
+            };
+            let lines = history
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok());
             let lines: Vec<Value> = lines.filter(about_lease).collect();
             let seen = lines.iter().filter(|line| line["kind"] == "fault").count();
-            let since = lines.iter().rev().take_while(|line| line["kind"] != "fault");
+            let since = lines
+                .iter()
+                .rev()
+                .take_while(|line| line["kind"] != "fault");
             let renewed = since.filter(|line| line["kind"] == "object.replaced");
             seen == faults && renewed.count() >= 2
         });
@@ -65,7 +75,9 @@ impl Blocked {
     fn ends_well(self) {
         wait_for("both jobs to block", || {
             assert!(alive(self.running.pid()), "{}", self.running.output());
-            ["task-0", "task-1"].iter().all(|task| self.lab.shared(task).exists())
+            ["task-0", "task-1"]
+                .iter()
+                .all(|task| self.lab.shared(task).exists())
         });
         fs::write(self.lab.shared("release"), "").expect("the tasks can be let go");
         self.running.wait().exited(0).says("Done!");
@@ -83,7 +95,10 @@ fn a_renewal_whose_reply_was_lost_is_ones_own() {
 /// Tasks would end, and be launched again, if it were a minute before the lease is renewed.
 #[test]
 fn a_request_that_hangs_keeps_no_lease_from_being_renewed() {
-    let run = Blocked::start("60s", json!({"nth": 2, "times": 2, "fault": {"delay": 3600}}));
+    let run = Blocked::start(
+        "60s",
+        json!({"nth": 2, "times": 2, "fault": {"delay": 3600}}),
+    );
     run.outlives(2);
     run.ends_well();
 }

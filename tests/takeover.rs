@@ -90,7 +90,9 @@ impl Begun {
         let mut command = self.run();
         command.env("FERROFLOW_FAILPOINT", place);
         let finished = self.lab.start(command).wait();
-        finished.exited(1).says("The Ferroflow engine ended before the run");
+        finished
+            .exited(1)
+            .says("The Ferroflow engine ended before the run");
     }
 
     fn id(&self) -> String {
@@ -135,7 +137,9 @@ impl Begun {
     fn history(&self, kind: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
         let text = text.unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
         let lines = lines.filter(|line: &Value| line["kind"] == kind);
         lines.map(|mut line| line["detail"].take()).collect()
     }
@@ -184,8 +188,13 @@ with Runner('halfway.py', env={'FERROFLOW_FAILPOINT': 'submitted'}) as runner:
         .envs(run.stack.environment())
         .env("AWS_SDK_UA_APP_ID", "launcher");
     let program = run.lab.start(command).wait().exited(0).says(" failed");
-    let told = program.stdout.lines().find_map(|line| line.strip_prefix("RUN HalfwayFlow/"));
-    let id = told.and_then(|told| told.split(' ').next()).expect("the run's id");
+    let told = program
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("RUN HalfwayFlow/"));
+    let id = told
+        .and_then(|told| told.split(' ').next())
+        .expect("the run's id");
     fs::write(run.lab.path().join("run-id"), id).expect("a file");
     run.verb("attach").exited(0).says("Attached:").says("Done!");
     assert_eq!(run.tasks()[0], true);
@@ -195,7 +204,11 @@ with Runner('halfway.py', env={'FERROFLOW_FAILPOINT': 'submitted'}) as runner:
 /// A module of the user's beside the flow.
 fn words(lab: &Lab) -> PathBuf {
     let path = lab.path().join("rescued_words.py");
-    fs::write(&path, "def fail():\n    raise ValueError('a bug of the user')\n").expect("a module");
+    fs::write(
+        &path,
+        "def fail():\n    raise ValueError('a bug of the user')\n",
+    )
+    .expect("a module");
     path
 }
 
@@ -286,11 +299,18 @@ impl Blocks {
 /// Killed after the lease was told, and before any job was: what was begun is brought to its end, and nothing is scheduled.
 #[test]
 fn a_run_that_was_being_cancelled_is_ended_and_not_attached() {
-    let Blocks { begun: run, running, tasks } = Blocks::start(&[], &[("FERROFLOW_FAILPOINT", "cancelling")]);
+    let Blocks {
+        begun: run,
+        running,
+        tasks,
+    } = Blocks::start(&[], &[("FERROFLOW_FAILPOINT", "cancelling")]);
     running.signal_group(Signal::SIGINT);
     let ended = running.wait();
     assert!(!ended.status.success(), "{}", ended.all());
-    assert!(tasks.iter().all(|&pid| alive(pid)), "nobody has told the jobs");
+    assert!(
+        tasks.iter().all(|&pid| alive(pid)),
+        "nobody has told the jobs"
+    );
     let attached = run.verb("attach").exited(1).says("was cancelled");
     attached.says(&format!("`ferroflow kill {}`", run.id()));
     run.verb("kill").exited(0).says("2 jobs ended");
@@ -305,10 +325,20 @@ fn what_succeeds_while_the_run_is_cancelled_is_kept() {
     let late = json!({"operation": "TerminateJob", "times": 1000, "fault": "no_effect"});
     let run = Blocks::start(&[late], &[]);
     run.running.signal_group(Signal::SIGINT);
-    wait_for("the jobs to be told", || !run.begun.history("fault").is_empty());
+    wait_for("the jobs to be told", || {
+        !run.begun.history("fault").is_empty()
+    });
     fs::write(run.begun.lab.shared("release"), "").expect("the tasks can be let go");
     let ended = run.running.wait().exited(1).says("Workflow interrupted.");
-    assert_eq!(ended.all().matches("Task finished with exit code 0.").count(), 3, "{}", ended.all());
+    assert_eq!(
+        ended
+            .all()
+            .matches("Task finished with exit code 0.")
+            .count(),
+        3,
+        "{}",
+        ended.all()
+    );
     let tasks = json!({"start": 1, "block": 2});
     assert_eq!(run.begun.tasks(), json!([false, tasks]));
     run.begun.kept_its_promises();

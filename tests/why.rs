@@ -332,14 +332,23 @@ fn a_run_says_by_itself_why_its_jobs_wait() {
     });
     assert_eq!(document["run"], head);
     let cause = &document["causes"][0];
-    assert_eq!((&cause["state"], &cause["outlook"]), (&"RUNNABLE".into(), &"stuck".into()));
-    for (name, part) in [("why", "`tiny` allows 1 vCPU"), ("fix", "raise its maxvCpus to 2")] {
+    assert_eq!(
+        (&cause["state"], &cause["outlook"]),
+        (&"RUNNABLE".into(), &"stuck".into())
+    );
+    for (name, part) in [
+        ("why", "`tiny` allows 1 vCPU"),
+        ("fix", "raise its maxvCpus to 2"),
+    ] {
         let text = cause[name].as_str().expect("text");
         assert!(text.contains(part), "{cause:#}");
     }
     let job = cause["jobs"][0].as_str().expect("an id");
     let of_job = told_to_programs(&waits.stack, job);
-    assert_eq!((&of_job["run"], &of_job["causes"][0]["why"]), (&Value::Null, &cause["why"]));
+    assert_eq!(
+        (&of_job["run"], &of_job["causes"][0]["why"]),
+        (&Value::Null, &cause["why"])
+    );
     // Without ListJobs there are no ids, but a queue.
     let text = told(&waits.stack, &[("AWS_SDK_UA_APP_ID", STRANGER)], &run);
     assert!(

@@ -184,7 +184,9 @@ async fn connect(
         holder,
         lease,
         next_seq: recovered.as_ref().map(|recovered| recovered.next_seq),
-        raises: recovered.as_ref().map_or_else(Vec::new, |it| it.raises.clone()),
+        raises: recovered
+            .as_ref()
+            .map_or_else(Vec::new, |it| it.raises.clone()),
         turns: turns.clone(),
     };
     if let Some(recovered) = &recovered {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     Launch, Shared, end, follow, request,
     submit::{Pending, Recorded},
+    terminate,
     watch::OutcomePlace,
 };
 use crate::stored_run::marks;
@@ -66,7 +67,7 @@ pub(super) async fn end(shared: Rc<Shared>, path: TaskPath, attempt: Attempt, ad
         Ok(None) => return,
         Err(error) => return tracing::warn!("a job was not found: {error:#}"),
     };
-    follow::end_job(&shared, &job).await;
+    terminate::end_job(&shared, &job).await;
 }
 
 /// The job; where there is none, nothing of the launch can start any more.

@@ -1,10 +1,10 @@
 //! Following one job from its submission to its end.
 
-use std::{convert::Infallible, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use datastore::{AttemptRef, StoreError};
 use model::{
-    batch::{JobDetail, JobId, JobStatus, terminate_reason},
+    batch::{JobDetail, JobId, JobStatus},
     failure::{Class, Explanation},
     spec::TaskOutcome,
 };
@@ -15,14 +15,16 @@ use tokio::{
 };
 
 use super::{
-    CANCEL_GRACE, Ended, Failure, Launch, Shared, What,
+    Ended, Failure, Launch, Shared, What,
     end::{self, News, Verdict},
-    submit::{Pending, Recorded, pause_unless_cancelled},
+    obtain::pause_unless_cancelled,
+    submit::{Pending, Recorded},
     tail::{self, More, Tail},
+    terminate::{end_twin, terminate_when_cancelled},
     usage,
     watch::Seen,
 };
-use crate::{failpoint, trouble::jittered};
+use crate::failpoint;
 
 /// A failure that the datastore knows of waits this long for Batch to know it, too: why a job
 /// failed is asked only after it is terminal.
@@ -35,18 +37,6 @@ const STOP_LAG: Duration = Duration::from_mins(10);
 /// A job that Batch does not show for this long, though it answers, is not waited for any more, unless it has begun.
 /// Descriptions lag behind submissions by seconds (docs/aws-assumptions.md).
 const ABSENT: Duration = Duration::from_mins(5);
-
-/// How long one call of TerminateJob may take.
-const TERMINATE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Pause between two TerminateJob calls for one job. There are calls for 10 jobs a second.
-const TERMINATE_AGAIN: Duration = Duration::from_secs(10);
-
-/// Tries to end a job that nobody follows.
-const ORPHAN_TRIES: u32 = 3;
-
-/// The same after a call that failed.
-const TERMINATE_RETRY: Duration = Duration::from_secs(2);
 
 /// Follows a job to its end and tells what became of the attempt.
 pub(super) async fn follow(
@@ -129,29 +119,6 @@ pub(super) fn never_submitted(shared: &Shared, launch: &Launch) {
     shared.tell(launch.task, launch.attempt, What::Ended(ended));
 }
 
-/// A job that lost the claim would run no user code, but wait in the queue and start an instance for that. One try is enough.
-async fn end_twin(shared: &Shared, job: &JobId) {
-    shared.client.may_terminate().await;
-    if !shared.is_ours().await {
-        return;
-    }
-    let call = Box::pin(shared.client.terminate_job(job, terminate_reason::TWIN));
-    let ended = tokio::time::timeout(TERMINATE_PATIENCE, call).await;
-    tracing::info!(%job, ?ended, "ended a job whose task runs as another");
-}
-
-/// Ends a job that nobody follows: as often as TerminateJob fails, a few times.
-pub(super) async fn end_job(shared: &Shared, job: &JobId) {
-    for _ in 0..ORPHAN_TRIES {
-        shared.client.may_terminate().await;
-        match terminate(shared, job).await {
-            None => return,
-            Some(why) => tracing::warn!(%job, why, "a job could not be terminated"),
-        }
-        tokio::time::sleep(jittered(TERMINATE_RETRY)).await;
-    }
-}
-
 /// What a job was last seen as.
 #[derive(Debug, Default)]
 struct Watched {
@@ -210,81 +177,6 @@ async fn watch_until_over(
             () = wait_until(cancelled_for) => return view.detail.into(),
             () = wait_until(view.absent_since.map(|since| since + ABSENT)) => return Watched::default(),
         }
-    }
-}
-
-/// Once the run is cancelled, ends the job, again and again until nobody watches it any more. `waited_enough` is told until
-/// when its end is waited for: that counts from the first call, which a long queue of others may precede.
-async fn terminate_when_cancelled(
-    shared: &Rc<Shared>,
-    recorded: &Recorded,
-    job: &JobId,
-    waited_enough: signal::Sender<Option<Instant>>,
-) -> Infallible {
-    let mut cancelled = shared.cancelled.clone();
-    if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
-        return std::future::pending().await; // the engine ends
-    }
-    let wait_from_now = || {
-        waited_enough.send_if_modified(|until| {
-            let is_first = until.is_none();
-            until.get_or_insert_with(|| Instant::now() + CANCEL_GRACE);
-            is_first
-        });
-    };
-    if let Some(array) = job.parent() {
-        if shared.ending.borrow_mut().insert(array.clone()) {
-            tokio::task::spawn_local(terminate_array(Rc::clone(shared), array));
-        }
-        wait_from_now();
-        return std::future::pending().await;
-    }
-    let mut said = None;
-    loop {
-        shared.client.may_terminate().await;
-        wait_from_now();
-        let Some(why) = terminate(shared, job).await else {
-            tokio::time::sleep(TERMINATE_AGAIN).await;
-            continue;
-        };
-        if said.as_ref() != Some(&why) {
-            let text = format!("The job could not be terminated: {why}.");
-            say(shared, recorded, job, &text);
-        }
-        said = Some(why);
-        shared.client.repeats("TerminateJob");
-        tokio::time::sleep(jittered(TERMINATE_RETRY)).await;
-    }
-}
-
-/// One call ends all children of an array.
-async fn terminate_array(shared: Rc<Shared>, array: JobId) {
-    while shared.watcher.watches_children_of(&array) {
-        shared.client.may_terminate().await;
-        let pause = match terminate(&shared, &array).await {
-            None => TERMINATE_AGAIN,
-            Some(why) => {
-                let text = format!("The array job {array} could not be terminated: {why}.");
-                shared.troubles.batch.say(text);
-                shared.client.repeats("TerminateJob");
-                jittered(TERMINATE_RETRY)
-            }
-        };
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// One call, and why it failed.
-async fn terminate(shared: &Shared, job: &JobId) -> Option<String> {
-    // Boxed: only jobs that are being ended need its kilobytes.
-    let call = Box::pin(
-        shared
-            .client
-            .terminate_job(job, terminate_reason::CANCELLED),
-    );
-    match tokio::time::timeout(TERMINATE_PATIENCE, call).await {
-        Ok(done) => done.err().map(|error| error.to_string()),
-        Err(_) => Some("AWS Batch does not answer".to_owned()),
     }
 }
 
@@ -459,7 +351,7 @@ async fn read_to_the_end(
     Ok(())
 }
 
-fn say(shared: &Shared, recorded: &Recorded, job: &JobId, text: &str) {
+pub(super) fn say(shared: &Shared, recorded: &Recorded, job: &JobId, text: &str) {
     let launch = &recorded.pending.launch;
     let what = What::Said(format!("[{job}] {text}"));
     shared.tell(launch.task, launch.attempt, what);

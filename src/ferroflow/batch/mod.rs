@@ -9,57 +9,55 @@ mod arrays;
 mod budget;
 mod chain;
 mod end;
+mod event;
 mod fence;
 mod follow;
 mod lease;
+mod obtain;
 mod oom;
 mod recover;
 mod request;
+mod shared;
 mod submit;
 mod tail;
+mod terminate;
 mod usage;
 mod waits;
 mod watch;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::BTreeMap,
     path::PathBuf,
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
 use aws::{
-    batch::{Client, JobQueue, QueueLookup},
+    batch::{Client, QueueLookup},
     s3::S3Store,
 };
-use compute::host::BatchTask;
 use datastore::KnownValues;
 use model::{
-    Attempt, Plan, TaskKey, TaskPath,
-    batch::{Entry, JobDetail, JobId, JobStatus, Warning, overrides, terminate_reason},
-    failure::{Class, Explanation},
+    Attempt, Plan, TaskPath,
+    batch::Entry,
     launch_record::{LocalMember, Raise},
-    layout::Stream,
     lease::LeaseState,
     run_record::{ApiCalls, Launcher},
 };
-use scheduler::Outcome;
-use tokio::{
-    sync::{mpsc, watch as signal},
-    time::Instant,
-};
+use tokio::sync::{mpsc, watch as signal};
 
 pub(crate) use self::{
     adopt::Adopted,
     arrays::ArrayMin,
     budget::calls_per_second,
     chain::Turns,
+    event::{BatchEvent, Ended, Failure, Launch, What},
     fence::Fenced,
     lease::{LEASE, LeaseStart},
     oom::OomRetries,
     recover::{Found, Recovered, recover},
+    shared::Troubles,
     usage::is_wanted as wants_usage,
     waits::WhyAfter,
 };
@@ -67,71 +65,11 @@ use self::{
     chain::{Chain, Links},
     lease::Keeper,
     oom::Raises,
-    submit::{Pending, Submitter},
+    shared::{Cancellation, Shared},
+    submit::Submitter,
     watch::Watcher,
 };
-use crate::{failpoint, trouble::Trouble};
-
-/// How long a run that was cancelled waits for its jobs, and for services that do not answer.
-const CANCEL_GRACE: Duration = Duration::from_secs(30);
-
-/// An attempt that belongs on Batch.
-#[derive(Debug)]
-pub(crate) struct Launch {
-    pub(crate) task: TaskKey,
-    pub(crate) path: TaskPath,
-    pub(crate) attempt: Attempt,
-    pub(crate) command: BatchTask,
-}
-
-/// What Batch has to say.
-#[derive(Debug)]
-pub(crate) enum BatchEvent {
-    /// Something became of an attempt.
-    Attempt {
-        task: TaskKey,
-        attempt: Attempt,
-        what: What,
-    },
-    /// The run cannot go on.
-    Broken(anyhow::Error),
-    /// The run is somebody else's.
-    Fenced(Fenced),
-    /// The run was cancelled from elsewhere.
-    Cancelled,
-}
-
-/// What becomes of an attempt.
-#[derive(Debug)]
-pub(crate) enum What {
-    /// Its job has an id.
-    Submitted { job: String },
-    /// Its job is in this state; each is told once.
-    Status(JobStatus),
-    /// Something the user should read; it also goes into the launcher's log of the attempt.
-    Said(String),
-    /// Lines of the task's own log, each with its newline.
-    Lines { stream: Stream, lines: Vec<Vec<u8>> },
-    /// The submission was refused; nothing has run.
-    Refused(String),
-    /// It has ended, and all its lines were told.
-    Ended(Ended),
-}
-
-/// How an attempt ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) outcome: Outcome,
-    /// What went wrong; nothing after a success.
-    pub(crate) failure: Option<Failure>,
-}
-
-/// What went wrong in an attempt.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) class: Class,
-    pub(crate) explanation: Explanation,
-}
+use crate::failpoint;
 
 /// What containers of this run are told about where they are.
 #[derive(Debug)]
@@ -150,180 +88,6 @@ pub(crate) struct Place {
     pub(crate) oom_retries: OomRetries,
     /// Whether what tasks used goes into their metadata.
     pub(crate) registers_usage: bool,
-}
-
-/// Services that may not answer for a while.
-#[derive(Debug, Clone)]
-pub(crate) struct Troubles {
-    pub(crate) datastore: Rc<Trouble>,
-    pub(crate) batch: Rc<Trouble>,
-}
-
-/// What all parts of this module share.
-#[derive(Debug)]
-struct Shared {
-    plan: Arc<Plan>,
-    client: Client,
-    store: Arc<S3Store>,
-    known: Arc<KnownValues>,
-    watcher: Watcher,
-    entry: Entry,
-    region: String,
-    queues: QueueLookup,
-    array_min: ArrayMin,
-    raises: Rc<Raises>,
-    registers_usage: bool,
-    /// Arrays that are being terminated.
-    ending: RefCell<HashSet<JobId>>,
-    warned: RefCell<BTreeSet<String>>,
-    metadata_root: Option<PathBuf>,
-    troubles: Troubles,
-    events: mpsc::UnboundedSender<BatchEvent>,
-    cancelled: signal::Receiver<bool>,
-    cancellation: Rc<Cancellation>,
-    chain: Rc<Chain>,
-    /// None where the user wants no lease.
-    lease: Option<Rc<Keeper>>,
-}
-
-/// Whether the run was cancelled, and since when.
-#[derive(Debug)]
-struct Cancellation {
-    cancelled: signal::Receiver<bool>,
-    at: Cell<Option<Instant>>,
-}
-
-impl Cancellation {
-    /// Whether a run that was cancelled has waited long enough for services.
-    fn gives_up(&self) -> bool {
-        if !*self.cancelled.borrow() {
-            return false;
-        }
-        let since = self.at.get().unwrap_or_else(Instant::now);
-        self.at.set(Some(since));
-        since.elapsed() >= CANCEL_GRACE
-    }
-}
-
-impl Shared {
-    fn tell(&self, task: TaskKey, attempt: Attempt, what: What) {
-        // The driver is gone only when the engine ends.
-        let _ = self.events.send(BatchEvent::Attempt {
-            task,
-            attempt,
-            what,
-        });
-    }
-
-    fn break_down(&self, error: anyhow::Error) {
-        let event = fence::last_word(error).unwrap_or_else(BatchEvent::Broken);
-        let _ = self.events.send(event);
-    }
-
-    /// Before an effect on Batch: whether the run is still this launcher's. Where it is not, the driver has been told, and
-    /// nothing may be done.
-    async fn is_ours(&self) -> bool {
-        let Some(lease) = &self.lease else {
-            return true;
-        };
-        let Err(error) = lease.confirm().await else {
-            return true;
-        };
-        match fence::last_word(error) {
-            Ok(word) => {
-                let _ = self.events.send(word);
-                false
-            }
-            // Silence never means that it was taken: the store may be out of reach.
-            Err(error) => {
-                tracing::warn!("the lease could not be read: {error:#}");
-                true
-            }
-        }
-    }
-
-    /// Where Ferroflow has ended the job and this launcher has not, asks the lease whether the run was cancelled, so that
-    /// the end of the job counts as that.
-    async fn notice_cancellation(&self, job: Option<&JobDetail>) {
-        let why = job.and_then(|job| job.status_reason.as_deref());
-        if why != Some(terminate_reason::CANCELLED) || *self.cancelled.borrow() {
-            return;
-        }
-        if let Some(lease) = &self.lease
-            && let Err(error) = lease.renew().await
-        {
-            match fence::last_word(error) {
-                Ok(word) => drop(self.events.send(word)),
-                Err(error) => tracing::warn!("the lease could not be read: {error:#}"),
-            }
-        }
-    }
-
-    /// An act on the datastore, again while that may help.
-    async fn on_datastore<T>(
-        &self,
-        act: impl AsyncFnMut() -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
-        let trouble = &self.troubles.datastore;
-        trouble.outlast(|| self.cancellation.gives_up(), act).await
-    }
-
-    /// An act on Batch, again while that may help.
-    async fn on_batch<T>(&self, act: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
-        let trouble = &self.troubles.batch;
-        trouble.outlast(|| self.cancellation.gives_up(), act).await
-    }
-
-    /// Says what a platform ignores, once per run and step.
-    fn warn_once(&self, launch: &Launch, warnings: &[Warning]) {
-        for warning in warnings {
-            self.say_once(launch, format!("Step {}: {warning}", launch.path.step));
-        }
-    }
-
-    /// Says which variables of @environment an override has no room for, once per run and step.
-    fn tell_what_is_too_long(&self, launch: &Launch, too_long: &BTreeMap<String, String>) {
-        if too_long.is_empty() {
-            return;
-        }
-        let names: Vec<_> = too_long.keys().map(String::as_str).collect();
-        let text = format!(
-            "Step {}: @environment is longer than AWS Batch takes ({} characters with all else): \
-             {} reach the task through the datastore.",
-            launch.path.step,
-            overrides::MAX_LENGTH,
-            names.join(", ")
-        );
-        self.say_once(launch, text);
-    }
-
-    /// Says from how much to how much memory an attempt goes.
-    fn tell_of_more_memory(&self, pending: &Pending) {
-        let launch = &pending.launch;
-        if let Some(raise) = self.raises.of(launch.task, launch.attempt)
-            && pending.number == 0
-        {
-            let text = oom::told(raise);
-            self.tell(launch.task, launch.attempt, What::Said(text));
-        }
-    }
-
-    /// As AWS has it, a job waits until somebody enables what could run it.
-    fn tell_that_jobs_will_wait(&self, launch: &Launch, queue: &JobQueue) {
-        if let Some(idle) = &queue.idle {
-            let text = format!(
-                "Jobs in the queue {} wait: its compute environment {idle}. Enable it, or name another queue.",
-                queue.name
-            );
-            self.say_once(launch, text);
-        }
-    }
-
-    fn say_once(&self, launch: &Launch, text: String) {
-        if self.warned.borrow_mut().insert(text.clone()) {
-            self.tell(launch.task, launch.attempt, What::Said(text));
-        }
-    }
 }
 
 /// What Batch is started with.
@@ -394,8 +158,7 @@ impl Batch {
         });
         let raises = Rc::new(Raises::new(place.oom_retries, raises));
         let host = launcher.host.clone();
-        let lease =
-            lease.map(|lease| Keeper::new(lease, &plan, &holder, host, next_seq.is_some()));
+        let lease = lease.map(|lease| Keeper::new(lease, &plan, &holder, host, next_seq.is_some()));
         let links = Links {
             store: Arc::clone(&store),
             datastore: Rc::clone(&troubles.datastore),

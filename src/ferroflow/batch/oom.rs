@@ -64,9 +64,7 @@ impl OomRetries {
 /// What is said of it.
 pub(super) fn told(raise: Raise) -> String {
     let (from, to) = (grouped(raise.from), grouped(raise.to));
-    format!(
-        "An attempt ran out of {from} MB of memory: this one asks for {to} MB ({RETRIES})."
-    )
+    format!("An attempt ran out of {from} MB of memory: this one asks for {to} MB ({RETRIES}).")
 }
 
 /// The tasks of a run that get more than their decorators say.

@@ -60,7 +60,10 @@ pub(crate) async fn recover(
         run: plan.run.clone(),
     };
     let Some(opening) = run.opening().await? else {
-        bail!("run {} had not submitted any job\nhint: resume it", plan.run);
+        bail!(
+            "run {} had not submitted any job\nhint: resume it",
+            plan.run
+        );
     };
     let mut recovered = Recovered {
         turns: Vec::new(),

@@ -11,6 +11,7 @@ mod prepare;
 mod progress;
 mod record;
 mod running;
+mod start;
 mod states;
 mod take_over;
 mod telling;
@@ -28,20 +29,17 @@ use compute::{
         Host, HostEvents,
         protocol::{FinishOutcome, Prepared},
     },
-    local::{ForkServer, LocalCompute, LocalEvent},
+    local::{LocalCompute, LocalEvent},
 };
 use datastore::{KnownValues, ObjectStore};
-use model::{
-    Attempt, Plan, StepName, TaskId, TaskKey, TaskPath, Timestamp,
-    run_record::{Launcher, RunState},
-};
-use nix::unistd::Pid;
+use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath, Timestamp, run_record::RunState};
 use scheduler::{Command, Event, Outcome, Run, TimerId, Turn};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior},
 };
 
+pub(crate) use self::start::RunStart;
 use self::{
     halt::Halting,
     prepare::Answered,
@@ -51,14 +49,11 @@ use self::{
 };
 use crate::{
     advice,
-    batch::{Adopted, Batch, BatchEvent, Fenced, Recovered, Troubles, Turns},
+    batch::{Adopted, Batch, BatchEvent, Fenced, Recovered, Turns},
     failpoint,
     report::{Console, Events, FRAME, Failures, StepLines, Tone},
-    trouble::{Patience, Trouble},
+    trouble::Trouble,
 };
-
-/// Output of running tasks waits in a channel of this many lines before it slows them down.
-const LOCAL_EVENTS: usize = 1024;
 
 /// A run that cannot go on waits this long for its jobs to end.
 const BREAKDOWN_GRACE: Duration = Duration::from_secs(45);
@@ -71,29 +66,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Where a run hears of its attempts on Batch.
 pub(crate) type BatchEvents = mpsc::UnboundedReceiver<BatchEvent>;
-
-/// What a run begins with.
-#[derive(Debug)]
-pub(crate) struct RunStart {
-    /// What is to be run.
-    pub plan: Plan,
-    /// Who prepares attempts.
-    pub host: Host,
-    /// Who this is.
-    pub launcher: Launcher,
-    /// The host's process group.
-    pub launcher_group: Pid,
-    /// Where events go, if anybody wants them.
-    pub events: Events,
-    /// Who forks attempts, if anybody does.
-    pub fork_server: Option<ForkServer>,
-    /// How long it waits for what may not pass.
-    pub patience: Patience,
-    /// Where the core's turns are kept for the launch chain, if there is one.
-    pub turns: Option<Turns>,
-    /// What another launcher has done of the run, if it is taken over.
-    pub recovered: Option<Recovered>,
-}
 
 /// What can happen to a run.
 #[derive(Debug)]
@@ -175,84 +147,6 @@ pub(crate) struct Driver<S> {
 }
 
 impl<S: ObjectStore + 'static> Driver<S> {
-    pub(crate) fn new(
-        start: RunStart,
-        host_events: mpsc::UnboundedReceiver<HostEvents>,
-        store: Arc<S>,
-        start_batch: impl FnOnce(
-            &Arc<Plan>,
-            &Arc<KnownValues>,
-            Troubles,
-        ) -> Option<(Batch, BatchEvents)>,
-    ) -> Result<Self> {
-        let RunStart {
-            plan,
-            host,
-            launcher,
-            launcher_group,
-            events,
-            fork_server,
-            patience,
-            turns,
-            recovered,
-        } = start;
-        let plan = Arc::new(plan);
-        let known = Arc::new(KnownValues::new(&plan.graph, plan.limits.max_num_splits));
-        let (say, notices) = mpsc::unbounded_channel();
-        let datastore = Trouble::new("The datastore", patience, say.clone());
-        let troubles = Troubles {
-            datastore: Rc::clone(&datastore),
-            batch: Trouble::new("AWS Batch", patience, say),
-        };
-        let (batch, batch_events) = match start_batch(&plan, &known, troubles) {
-            Some((batch, events)) => (Some(batch), events),
-            // Nothing is ever sent here.
-            None => (None, mpsc::unbounded_channel().1),
-        };
-        let (local_sender, local_events) = mpsc::channel(LOCAL_EVENTS);
-        let (reports, reported) = mpsc::unbounded_channel();
-        Ok(Self {
-            run: Run::new(Arc::clone(&plan))?,
-            console: Console::new(plan.console, launcher_group),
-            step_lines: StepLines::default(),
-            events,
-            began: Instant::now(),
-            states: States::default(),
-            failures: Failures::default(),
-            delayed: HashSet::new(),
-            wide: BTreeSet::new(),
-            known,
-            batch,
-            batch_events,
-            host,
-            host_events,
-            host_is_gone: false,
-            store,
-            local: LocalCompute::new(local_sender, fork_server),
-            local_events,
-            reports,
-            reported,
-            notices,
-            datastore,
-            broken: None,
-            unasked: VecDeque::new(),
-            open_questions: 0,
-            preparing: 0,
-            task_ids: HashMap::new(),
-            attempts: HashMap::new(),
-            halting: None,
-            recorder: Recorder::new(&plan, launcher, recovered.as_ref()),
-            turns,
-            recovered,
-            adopted: HashMap::new(),
-            made_in_vain: HashMap::new(),
-            fenced: None,
-            host_failure: None,
-            finished: None,
-            plan,
-        })
-    }
-
     /// Drives the run to its end and tells the host how it ended.
     pub(crate) async fn run(mut self) -> Result<()> {
         let mut progress = tokio::time::interval_at(

@@ -11,6 +11,7 @@ mod evidence;
 mod fargate;
 mod fit;
 mod instance_type;
+mod looked_at;
 mod text;
 mod walk;
 

@@ -185,7 +185,13 @@ fn what_runs_here(plan: &Plan) -> String {
     let names = plan.graph.nodes.iter().map(|node| &node.name);
     let steps = names.filter_map(|name| Some((name, plan.steps.get(name)?)));
     let (jobs, local): (Vec<_>, Vec<_>) = steps.partition(|(_, step)| step.batch);
-    let list = |steps: &[&StepName]| steps.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let list = |steps: &[&StepName]| {
+        steps
+            .iter()
+            .map(|name| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let local: Vec<_> = local.into_iter().map(|(name, _)| name).collect();
     let fallbacks = jobs.into_iter().filter(|(_, step)| step.retry.error > 0);
     let fallbacks: Vec<_> = fallbacks.map(|(name, _)| name).collect();
@@ -194,7 +200,10 @@ fn what_runs_here(plan: &Plan) -> String {
         parts.push(format!("steps {}", list(&local)));
     }
     if !fallbacks.is_empty() {
-        parts.push(format!("the fallback of step {} (@catch)", list(&fallbacks)));
+        parts.push(format!(
+            "the fallback of step {} (@catch)",
+            list(&fallbacks)
+        ));
     }
     if parts.is_empty() {
         return String::new();
