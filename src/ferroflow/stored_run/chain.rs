@@ -94,23 +94,48 @@ fn read(lines: &[u8], key: &str) -> Result<LaunchRecord> {
 
 /// So many lines of a record, with their newlines: the specs behind them are long.
 async fn first_lines(store: &impl ObjectStore, key: &str, count: usize) -> Result<Vec<u8>> {
-    let (mut lines, mut limit) = (Vec::new(), FIRST_BYTES);
-    let mut missing = count;
+    let (mut read, mut limit) = (Vec::new(), FIRST_BYTES);
     loop {
-        let found = store.get_range(key, lines.len() as u64, limit).await?;
+        let found = store.get_range(key, read.len() as u64, limit).await?;
         let Some(found) = found else {
             bail!("the launch record `{key}` is gone");
         };
-        let mut ends = found.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        if let Some((end, _)) = ends.nth(missing - 1) {
-            lines.extend_from_slice(&found[..=end]);
-            return Ok(lines);
+        read.extend_from_slice(&found);
+        let mut ends = (0..read.len()).filter(|&place| read[place] == b'\n');
+        if let Some(end) = ends.nth(count - 1) {
+            read.truncate(end + 1);
+            return Ok(read);
         }
-        missing -= found.iter().filter(|byte| **byte == b'\n').count();
-        lines.extend_from_slice(&found);
-        if (found.len() as u64) < limit || lines.len() >= MOST_BYTES {
+        if (found.len() as u64) < limit || read.len() >= MOST_BYTES {
             bail!("the launch record `{key}` has no header");
         }
         limit *= GROWTH;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datastore::{PutOptions, local::LocalStore};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_record_only_the_first_lines_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(folder.path());
+        let line = |letter: &str, length| format!("{}\n", letter.repeat(length));
+        let (header, turns) = (line("h", 70_000), line("t", 600_000));
+        let record = format!("{header}{turns}{}", line("s", 2_000_000));
+        let put = store.put("whole", record.into(), PutOptions::default());
+        put.await.unwrap();
+        let put = store.put("torn", header.clone().into(), PutOptions::default());
+        put.await.unwrap();
+        let read = async |key, count| first_lines(&store, key, count).await;
+        assert_eq!(read("whole", 1).await.unwrap(), header.as_bytes());
+        let both = format!("{header}{turns}");
+        assert_eq!(read("whole", 2).await.unwrap(), both.as_bytes());
+        assert_eq!(read("torn", 1).await.unwrap(), header.as_bytes());
+        assert!(read("torn", 2).await.is_err());
+        assert!(read("none", 1).await.is_err());
     }
 }
