@@ -32,7 +32,7 @@ def adopt(runtime_module):
         kwargs.update(run_id=wanted["run"], clone_run_id=None)
         _set_namespace(wanted["namespace"])
         upstream(self, *args, **kwargs)
-        _go_on_counting(self._metadata, self._flow.name)
+        _go_on_counting(self._metadata, self._flow.name, wanted["run"])
 
     native_runtime.__init__ = __init__
     native_runtime.persist_constants = _have_constants
@@ -48,18 +48,16 @@ def taken_from():
 
 
 def tasks_made(runtime):
-    """Ids of the run's tasks, by step, as the metadata provider lists them; None where this process begins the run.
+    """Ids of the run's tasks, by step, as the metadata service lists them; None where this process begins the run, and with the
+    local provider, whose folders the engine reads.
 
     One that the launch chain does not name was made just before its launcher died, perhaps without an answer. The engine
     gives it to the next task of its step: no provider can take it back.
     """
-    if wanted is None:
+    if wanted is None or runtime._metadata.TYPE == "local":
         return None
     metadata, flow = runtime._metadata, runtime._flow.name
     names = runtime._graph.sorted_nodes
-    folder = _local_folder(metadata, flow)
-    if folder is not None:
-        return {name: _local_tasks(os.path.join(folder, name)) for name in names}
     try:
         there = {step["step_name"] for step in metadata.get_object("run", "step", {}, None, flow, wanted["run"]) or ()}
         return {name: _listed_tasks(metadata, flow, name) for name in names if name in there}
@@ -72,19 +70,6 @@ def tasks_made(runtime):
 def _listed_tasks(metadata, flow, step):
     tasks = metadata.get_object("step", "task", {}, None, flow, wanted["run"], step) or ()
     return [str(task["task_id"]) for task in tasks]
-
-
-def _local_tasks(folder):
-    """Names only: upstream would open a file for each."""
-    return [name for name in os.listdir(folder) if name.isdigit()] if os.path.isdir(folder) else []
-
-
-def _local_folder(metadata, flow):
-    """Where the local provider has the run, None of other providers."""
-    if metadata.TYPE != "local" or not hasattr(metadata, "_make_path"):
-        return None
-    folder = type(metadata)._make_path(flow, wanted["run"], create_on_absent=False)
-    return folder if folder and os.path.isdir(folder) else None
 
 
 def _have_constants(self, task_id=None):
@@ -119,12 +104,15 @@ def _set_namespace(name):
     namespace(name or None)
 
 
-def _go_on_counting(metadata, flow):
+def _go_on_counting(metadata, flow, run):
     """The local provider numbers tasks from 1 in each process; a new one must not have the number of an old one."""
-    folder = _local_folder(metadata, flow)
-    if folder is None or not hasattr(metadata, "_task_id_seq"):
+    if metadata.TYPE != "local" or not hasattr(metadata, "_task_id_seq"):
         return
-    numbers = [int(name) for step in os.scandir(folder) for name in _local_tasks(step.path)]
+    folder = type(metadata)._make_path(flow, run, create_on_absent=False)
+    if not folder or not os.path.isdir(folder):
+        return
+    steps = [step.path for step in os.scandir(folder) if step.is_dir()]
+    numbers = [int(name) for step in steps for name in os.listdir(step) if name.isdigit()]
     metadata._task_id_seq = max(numbers, default=0)
 
 

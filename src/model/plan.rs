@@ -50,7 +50,7 @@ pub struct Plan {
     /// Whether the run is another launcher's that has died: who that was.
     #[serde(default)]
     pub taken_from: Option<String>,
-    /// Ids of the tasks that the metadata provider has, of a run that is taken over.
+    /// Ids of the tasks that the metadata service has, of a run that is taken over. Those of the local provider are folders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks_made: Option<BTreeMap<StepName, Vec<TaskId>>>,
 }

@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    fs,
+    path::Path,
     rc::Rc,
     sync::Arc,
 };
@@ -75,16 +77,34 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     /// Ids of tasks that were made, and of which the launch chain knows nothing: the launcher died first.
     fn made_in_vain(&self) -> MadeInVain {
-        let known: HashSet<_> = self.task_ids.values().collect();
-        let in_vain = |made: &Vec<TaskId>| {
-            let unknown = made.iter().filter(|id| !known.contains(id));
+        let known: HashSet<_> = self.task_ids.values().map(TaskId::as_str).collect();
+        let steps = self.plan.steps.keys();
+        let in_vain = steps.map(|step| {
+            let made = self.made(step).into_iter();
+            let unknown = made.filter(|id| !known.contains(id.as_str()));
             // Other ids are not a provider's.
-            unknown.filter_map(|id| id.as_str().parse().ok()).collect()
+            let numbers = unknown.filter_map(|id| id.parse().ok());
+            (step.clone(), numbers.collect::<BTreeSet<_>>())
+        });
+        in_vain.filter(|(_, numbers)| !numbers.is_empty()).collect()
+    }
+
+    /// The tasks of a step that there are: the folders of the local provider, or what the host has heard of a service.
+    fn made(&self, step: &StepName) -> Vec<String> {
+        let Some(root) = &self.plan.metadata_root else {
+            let made = self
+                .plan
+                .tasks_made
+                .iter()
+                .filter_map(|made| made.get(step));
+            return made.flatten().map(ToString::to_string).collect();
         };
-        let made = self.plan.tasks_made.iter().flatten();
-        made.map(|(step, made)| (step.clone(), in_vain(made)))
-            .filter(|(_, made): &(_, BTreeSet<_>)| !made.is_empty())
-            .collect()
+        let run = Path::new(root)
+            .join(self.plan.flow.as_str())
+            .join(self.plan.run.as_str());
+        let entries = fs::read_dir(run.join(step.as_str())).into_iter().flatten();
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.collect()
     }
 
     /// Whether tasks of this step are to be given ids of tasks that were made in vain.
