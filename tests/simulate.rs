@@ -23,13 +23,13 @@ struct Simulated {
 
 impl Simulated {
     /// Panics unless the run ends well and keeps what launches promise.
-    fn run(flow: &str, options: &[&str], simulation: &Value) -> Self {
+    fn run(launcher: Launcher, flow: &str, options: &[&str], simulation: &Value) -> Self {
         let lab = Lab::new(flow);
         let file = lab.path().join("simulation.json");
         fs::write(&file, simulation.to_string()).expect("the simulation is written");
         let stack = Stack::start(&["--simulate", file.to_str().expect("a path that is text")]);
         let args = ["--datastore", "s3", "run", "--run-id-file", "run-id"];
-        let mut command = lab.command(Launcher::Ferroflow, &[&args[..], options].concat());
+        let mut command = lab.command(launcher, &[&args[..], options].concat());
         command
             .envs(stack.environment())
             .env("AWS_SDK_UA_APP_ID", "launcher")
@@ -89,6 +89,12 @@ impl Simulated {
             .collect()
     }
 
+    /// What upstream's Client sees of each task of a step.
+    fn of(&self, step: &str, what: &str) -> Vec<Value> {
+        let tasks = self.tasks[step].as_array().expect("a list");
+        tasks.iter().map(|task| task[what].clone()).collect()
+    }
+
     fn processes(&self) -> usize {
         let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
         let text = text.expect("a history");
@@ -109,7 +115,12 @@ fn a_wide_foreach_takes_few_calls() {
         "join": {"next": ["end"], "joins_foreach": true},
     });
     let all_at_once = ["--max-workers", "200", "--max-num-splits", "200"];
-    let run = Simulated::run("simulated.py", &all_at_once, &simulation);
+    let run = Simulated::run(
+        Launcher::Ferroflow,
+        "simulated.py",
+        &all_at_once,
+        &simulation,
+    );
     let submitted = run.calls("SubmitJob").len();
     assert!((1..=8).contains(&submitted), "{submitted} SubmitJob");
     let mut asked = run.calls("DescribeJobs");
@@ -142,14 +153,8 @@ fn foreaches_in_a_foreach_are_joined_and_failures_retried() {
         "inner": {"next": ["inner_join"], "seconds": {"from": 0.1, "to": 0.4, "seed": 1}},
         "inner_join": {"next": ["join"], "joins_foreach": true},
     });
-    let run = Simulated::run("simulated_nested.py", &[], &simulation);
-    let of = |step: &str, what: &str| {
-        let tasks = run.tasks[step].as_array().expect("a list");
-        tasks
-            .iter()
-            .map(|task| task[what].clone())
-            .collect::<Vec<_>>()
-    };
+    let run = Simulated::run(Launcher::Ferroflow, "simulated_nested.py", &[], &simulation);
+    let of = |step: &str, what: &str| run.of(step, what);
     assert_eq!(of("outer", "attempt"), [1, 1, 0]);
     assert_eq!(
         of("outer", "attempts"),
@@ -158,4 +163,26 @@ fn foreaches_in_a_foreach_are_joined_and_failures_retried() {
     assert_eq!(of("inner", "index"), [0, 0, 0, 1, 1, 1]);
     assert_eq!(of("inner_join", "index"), [0, 1, 2]);
     assert_eq!(run.processes(), 0);
+}
+
+/// Upstream's launcher, with its process for each task, is the measure of ours (benches/scale.py).
+#[test]
+fn tasks_of_upstreams_launcher_are_played_too() {
+    let simulation = json!({
+        "work": {"next": ["join"], "seconds": 1, "fail": 1},
+        "join": {"next": ["end"], "joins_foreach": true},
+    });
+    let retry = "retry:times=1,minutes_between_retries=0";
+    let options = ["--width", "3", "--with", retry];
+    let run = Simulated::run(Launcher::Upstream, "simulated.py", &options, &simulation);
+    assert_eq!(run.calls("SubmitJob").len(), 5);
+    assert!(run.calls("DescribeJobs").len() > 5);
+    assert_eq!(run.processes(), 0);
+    assert_eq!(run.of("work", "index"), [0, 1, 2]);
+    assert_eq!(run.of("work", "successful"), [true, true, true]);
+    assert_eq!(run.of("work", "kept"), ["kept", "kept", "kept"]);
+    let attempts = [json!(["0", "1"]), json!(["0"]), json!(["0"])];
+    assert_eq!(run.of("work", "attempts"), attempts);
+    assert_eq!(run.of("join", "attempts"), [json!(["0"])]);
+    assert_eq!(run.of("end", "kept"), ["kept"]);
 }
