@@ -4,16 +4,16 @@
 
 Prints its URL, and serves until its standard input ends. It answers what Metaflow's service provider and its Client ask
 (metaflow/plugins/metadata_providers/service.py): flows, runs, steps, tasks, their metadata, artifacts, heartbeats and tags are
-kept, and can be read. `GET /requests` tells how many requests there were of each kind: the method, and what stands in the
-path in the place of names; that one neither takes a while nor counts.
+kept, and can be read. At its end it prints a line of JSON: `requests`, how many there were of each kind, that is the method and
+the path without names; `at_once`, how many were open at the same time at most; `tasks`, how many of each step have metadata.
 """
 
 import argparse
 import collections
+import contextlib
 import http.server
 import itertools
 import json
-import os
 import re
 import sys
 import threading
@@ -31,11 +31,32 @@ class Store:
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.requests = collections.Counter()
+        self._requests = collections.Counter()
+        self._open = self._at_once = 0
         self._objects = {}
         self._children = collections.defaultdict(list)
         self._facts = collections.defaultdict(list)
         self._numbers = {"run": itertools.count(1), "task": itertools.count(1), "metadata": itertools.count(1)}
+
+    @contextlib.contextmanager
+    def request(self, method, path):
+        """Counts a request while it is open."""
+        words = path.split("/")
+        kind = "%s %s" % (method, "/".join(words[::2]) if words[0] == "flows" else words[0])
+        with self.lock:
+            self._requests[kind] += 1
+            self._open += 1
+            self._at_once = max(self._at_once, self._open)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._open -= 1
+
+    def report(self):
+        with self.lock:
+            paths = [path.split("/") for path, facts in self._facts.items() if path.endswith("/metadata") and facts]
+            return {"requests": self._requests, "at_once": self._at_once, "tasks": collections.Counter(parts[5] for parts in paths)}
 
     def get(self, path):
         """An object, or those of a list; None if there is none."""
@@ -126,8 +147,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self._path()
-        if path == "requests":
-            return self._answer(200, dict(self.server.store.requests))
         if path == "ping":
             return self._after_a_while(lambda store: "pong")
         if "/artifacts/" in path:
@@ -158,25 +177,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
 
     def _after_a_while(self, act):
-        time.sleep(self.server.latency)
         store = self.server.store
-        with store.lock:
-            words = self._path().split("/")
-            store.requests[" ".join([self.command, "/".join(words[::2]) if words[0] == "flows" else words[0]])] += 1
-            result = act(store)
-            # Encoded here, since others change what is listed.
-            status = 404 if result is None else result if isinstance(result, int) else 200
-            body = json.dumps({} if status != 200 else result)
-        self._answer(status, body=body)
-
-    def _answer(self, status, content=None, body=None):
-        data = (json.dumps(content) if body is None else body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("METADATA_SERVICE_VERSION", VERSION)
-        self.end_headers()
-        self.wfile.write(data)
+        with store.request(self.command, self._path()):
+            time.sleep(self.server.latency)
+            with store.lock:
+                result = act(store)
+                # Encoded here, since others change what is listed.
+                status = 404 if result is None else result if isinstance(result, int) else 200
+                data = json.dumps({} if status != 200 else result).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("METADATA_SERVICE_VERSION", VERSION)
+            self.end_headers()
+            self.wfile.write(data)
 
     def log_message(self, *_):
         """Says nothing."""
@@ -197,7 +211,7 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print("http://127.0.0.1:%d" % server.server_address[1], flush=True)
     sys.stdin.read()
-    os._exit(0)
+    print(json.dumps(server.store.report()), flush=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
 
 import launcher
@@ -153,7 +152,6 @@ def scale(who, flow, width, seconds, options):
         "submits": calls["SubmitJob"],
         "asked": len(asked),
         "asked_per_s": max(windows.values(), default=0) / WINDOW_S,
-        "metadata": sum(run.metadata_requests.values()),
         "ms_per_task": 1000 * run.figures["cpu_s"] / width,
         **run.figures,
     }
@@ -207,9 +205,12 @@ class Run:
             try:
                 exports = subprocess.run(dev + ["env", "--dir", self._stack], check=True, stdout=subprocess.PIPE)
                 script = exports.stdout.decode()
-                with MetadataService(options if flow == "heavy" else None) as service:
+                service = MetadataService(options if flow == "heavy" else None)
+                try:
                     self._measure(script + service.exports, width, workers)
-                    self.metadata_requests = service.requests(width)
+                finally:
+                    service.end()
+                self.figures["metadata"] = service.requests(width)
             finally:
                 subprocess.run(dev + ["down", "--dir", self._stack], check=True, stdout=subprocess.DEVNULL)
             self._lines = list(history(self._stack))
@@ -285,30 +286,20 @@ class MetadataService:
             program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "metadata_service.py")
             command = [sys.executable, program, "--latency-ms", str(options.latency_ms)]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            self._url = self._process.stdout.readline().strip()
-            self.exports = "\nexport METAFLOW_DEFAULT_METADATA=service METAFLOW_SERVICE_URL=%s" % self._url
+            url = self._process.stdout.readline().strip()
+            self.exports = "\nexport METAFLOW_DEFAULT_METADATA=service METAFLOW_SERVICE_URL=%s" % url
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def end(self):
         if self._process is not None:
-            self._process.communicate()
+            self._report = json.loads(self._process.communicate()[0])
 
     def requests(self, width):
-        """How many there were of each kind, if all tasks are there."""
+        """How many there were, if all tasks are there."""
         if self._process is None:
-            return {}
-        tasks = self._get("flows/ScaleFlow/runs/1/steps/work/tasks")
-        if len(tasks) != width:
-            sys.exit("the metadata service knows %d tasks of %d" % (len(tasks), width))
-        counts = Counter(self._get("requests"))
-        counts["GET flows/runs/steps/tasks"] -= 1  # the one above
-        return counts
-
-    def _get(self, path):
-        with urllib.request.urlopen("%s/%s" % (self._url, path)) as answer:
-            return json.load(answer)
+            return 0
+        if self._report["tasks"].get("work") != width:
+            sys.exit("the metadata service knows these tasks: %s" % self._report["tasks"])
+        return sum(self._report["requests"].values())
 
 
 def adopt_orphans():
