@@ -69,7 +69,7 @@ COLUMNS = [
     ("tasks", "tasks", "%8d"), ("wall_s", "wall s", "%8.1f"), ("submits", "submits", "%8d"), ("asked", "asked", "%8d"),
     ("asked_per_s", "asked/s", "%8.1f"), ("metadata", "metadata", "%9d"), ("cpu_s", "CPU s", "%8.2f"),
     ("host_cpu_s", "host", "%8.2f"), ("engine_cpu_s", "engine", "%8.2f"), ("ms_per_task", "ms/task", "%8.1f"),
-    ("rss_mb", "RSS MB", "%8.0f"), ("engine_rss_mb", "engine", "%8.0f"), ("processes", "processes", "%10d"),
+    ("rss_mb", "RSS MB", "%8.0f"), ("host_rss_mb", "host", "%8.0f"), ("engine_rss_mb", "engine", "%8.0f"), ("processes", "processes", "%10d"),
 ]
 RATIOS = ["wall_s", "submits", "asked", "metadata", "cpu_s", "rss_mb"]
 SEED = 7
