@@ -56,7 +56,8 @@ class Store:
     def report(self):
         with self.lock:
             paths = [path.split("/") for path, facts in self._facts.items() if path.endswith("/metadata") and facts]
-            return {"requests": self._requests, "at_once": self._at_once, "tasks": collections.Counter(parts[5] for parts in paths)}
+            tasks = collections.Counter(parts[5] for parts in paths)
+            return {"requests": self._requests, "at_once": self._at_once, "tasks": tasks}
 
     def get(self, path):
         """An object, or those of a list; None if there is none."""

@@ -69,7 +69,8 @@ COLUMNS = [
     ("tasks", "tasks", "%8d"), ("wall_s", "wall s", "%8.1f"), ("submits", "submits", "%8d"), ("asked", "asked", "%8d"),
     ("asked_per_s", "asked/s", "%8.1f"), ("metadata", "metadata", "%9d"), ("cpu_s", "CPU s", "%8.2f"),
     ("host_cpu_s", "host", "%8.2f"), ("engine_cpu_s", "engine", "%8.2f"), ("ms_per_task", "ms/task", "%8.1f"),
-    ("rss_mb", "RSS MB", "%8.0f"), ("host_rss_mb", "host", "%8.0f"), ("engine_rss_mb", "engine", "%8.0f"), ("processes", "processes", "%10d"),
+    ("rss_mb", "RSS MB", "%8.0f"), ("host_rss_mb", "host", "%8.0f"), ("engine_rss_mb", "engine", "%8.0f"),
+    ("processes", "processes", "%10d"),
 ]
 RATIOS = ["wall_s", "submits", "asked", "metadata", "cpu_s", "rss_mb"]
 SEED = 7
@@ -163,7 +164,7 @@ def scale(who, flow, width, seconds, options):
 def occupancies(flow, slots, options):
     rows = {who: occupancy(who, flow, slots, options) for who in options.launchers}
     for who, row in rows.items():
-        text = "%(slots)d slots, %(tasks)d tasks: busy %(busy).1f %% of the time, ideal %(ideal).1f %%; %(wall_s).1f s, CPU %(cpu_s).1f s"
+        text = "%(slots)d slots, %(tasks)d tasks: busy %(busy).1f %%, ideal %(ideal).1f %%; wall %(wall_s).1f s, CPU %(cpu_s).1f s"
         print("%s, %s: %s" % (flow, who, text % row), flush=True)
     return rows
 
@@ -238,7 +239,8 @@ class Run:
     def _measure(self, exports, width, workers):
         ours = self._who == "ferroflow"
         # Metaflow starts 64 processes otherwise, for a handful of objects.
-        env = dict(os.environ, FERROFLOW="require" if ours else "off", FERROFLOW_PYTHON=sys.executable, METAFLOW_S3_WORKER_COUNT="1")
+        env = dict(os.environ, FERROFLOW_PYTHON=sys.executable, METAFLOW_S3_WORKER_COUNT="1")
+        env["FERROFLOW"] = "require" if ours else "off"
         program = [self._options.binary if ours else sys.executable, "scale_flow.py", "--no-pylint", "--datastore", "s3"]
         command = program + ["run", "--with", "batch", "--max-workers", str(workers), "--max-num-splits", str(width)]
         # The shell becomes the launcher.
