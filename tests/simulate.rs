@@ -3,7 +3,11 @@
 
 mod harness;
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
 
 use checker::{Expectations, History, Promise, check};
 use harness::{
@@ -23,19 +27,8 @@ struct Simulated {
 
 impl Simulated {
     /// Panics unless the run ends well and keeps what launches promise.
-    fn run(flow: &str, options: &[&str], simulation: &Value) -> Self {
-        let lab = Lab::new(flow);
-        let file = lab.path().join("simulation.json");
-        fs::write(&file, simulation.to_string()).expect("the simulation is written");
-        let stack = Stack::start(&["--simulate", file.to_str().expect("a path that is text")]);
-        let args = ["--datastore", "s3", "run", "--run-id-file", "run-id"];
-        let mut command = lab.command(Launcher::Ferroflow, &[&args[..], options].concat());
-        command
-            .envs(stack.environment())
-            .env("AWS_SDK_UA_APP_ID", "launcher")
-            // Metaflow starts 64 processes otherwise, for a handful of objects.
-            .env("METAFLOW_S3_WORKER_COUNT", "1");
-        lab.start(command).wait().exited(0).says("all are joined");
+    fn run(launcher: Launcher, flow: &str, options: &[&str], simulation: &Value) -> Self {
+        let (lab, stack) = launched(launcher, flow, options, simulation, &[]);
         let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
         let class = flow.trim_end_matches(".py").split('_').map(capital);
         let pathspec = format!("{}Flow/{}", class.collect::<String>(), run.trim());
@@ -89,11 +82,41 @@ impl Simulated {
             .collect()
     }
 
+    /// What upstream's Client sees of each task of a step.
+    fn of(&self, step: &str, what: &str) -> Vec<Value> {
+        let tasks = self.tasks[step].as_array().expect("a list");
+        tasks.iter().map(|task| task[what].clone()).collect()
+    }
+
     fn processes(&self) -> usize {
         let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
         let text = text.expect("a history");
         text.matches(r#""kind":"process.started""#).count()
     }
+}
+
+/// A run that has ended well.
+fn launched(
+    launcher: Launcher,
+    flow: &str,
+    options: &[&str],
+    simulation: &Value,
+    environment: &[(&str, &str)],
+) -> (Lab, Stack) {
+    let lab = Lab::new(flow);
+    let file = lab.path().join("simulation.json");
+    fs::write(&file, simulation.to_string()).expect("the simulation is written");
+    let stack = Stack::start(&["--simulate", file.to_str().expect("a path that is text")]);
+    let args = ["--datastore", "s3", "run", "--run-id-file", "run-id"];
+    let mut command = lab.command(launcher, &[&args[..], options].concat());
+    command
+        .envs(stack.environment())
+        .env("AWS_SDK_UA_APP_ID", "launcher")
+        // Metaflow starts 64 processes otherwise, for a handful of objects.
+        .env("METAFLOW_S3_WORKER_COUNT", "1")
+        .envs(environment.iter().copied());
+    lab.start(command).wait().exited(0).says("all are joined");
+    (lab, stack)
 }
 
 fn capital(word: &str) -> String {
@@ -109,7 +132,12 @@ fn a_wide_foreach_takes_few_calls() {
         "join": {"next": ["end"], "joins_foreach": true},
     });
     let all_at_once = ["--max-workers", "200", "--max-num-splits", "200"];
-    let run = Simulated::run("simulated.py", &all_at_once, &simulation);
+    let run = Simulated::run(
+        Launcher::Ferroflow,
+        "simulated.py",
+        &all_at_once,
+        &simulation,
+    );
     let submitted = run.calls("SubmitJob").len();
     assert!((1..=8).contains(&submitted), "{submitted} SubmitJob");
     let mut asked = run.calls("DescribeJobs");
@@ -142,14 +170,8 @@ fn foreaches_in_a_foreach_are_joined_and_failures_retried() {
         "inner": {"next": ["inner_join"], "seconds": {"from": 0.1, "to": 0.4, "seed": 1}},
         "inner_join": {"next": ["join"], "joins_foreach": true},
     });
-    let run = Simulated::run("simulated_nested.py", &[], &simulation);
-    let of = |step: &str, what: &str| {
-        let tasks = run.tasks[step].as_array().expect("a list");
-        tasks
-            .iter()
-            .map(|task| task[what].clone())
-            .collect::<Vec<_>>()
-    };
+    let run = Simulated::run(Launcher::Ferroflow, "simulated_nested.py", &[], &simulation);
+    let of = |step: &str, what: &str| run.of(step, what);
     assert_eq!(of("outer", "attempt"), [1, 1, 0]);
     assert_eq!(
         of("outer", "attempts"),
@@ -158,4 +180,89 @@ fn foreaches_in_a_foreach_are_joined_and_failures_retried() {
     assert_eq!(of("inner", "index"), [0, 0, 0, 1, 1, 1]);
     assert_eq!(of("inner_join", "index"), [0, 1, 2]);
     assert_eq!(run.processes(), 0);
+}
+
+/// Upstream's launcher, with its process for each task, is the measure of ours (benches/scale.py).
+#[test]
+fn tasks_of_upstreams_launcher_are_played_too() {
+    let simulation = json!({
+        "work": {"next": ["join"], "seconds": 1, "fail": 1},
+        "join": {"next": ["end"], "joins_foreach": true},
+    });
+    let retry = "retry:times=1,minutes_between_retries=0";
+    let options = ["--width", "3", "--with", retry];
+    let run = Simulated::run(Launcher::Upstream, "simulated.py", &options, &simulation);
+    assert_eq!(run.calls("SubmitJob").len(), 5);
+    assert!(run.calls("DescribeJobs").len() > 5);
+    assert_eq!(run.processes(), 0);
+    assert_eq!(run.of("work", "index"), [0, 1, 2]);
+    assert_eq!(run.of("work", "successful"), [true, true, true]);
+    assert_eq!(run.of("work", "kept"), ["kept", "kept", "kept"]);
+    let attempts = [json!(["0", "1"]), json!(["0"]), json!(["0"])];
+    assert_eq!(run.of("work", "attempts"), attempts);
+    assert_eq!(run.of("join", "attempts"), [json!(["0"])]);
+    assert_eq!(run.of("end", "kept"), ["kept"]);
+}
+
+/// A metadata service on loopback, whose answers take a while: `benches/metadata_service.py`.
+struct MetadataService {
+    process: Child,
+    url: String,
+}
+
+impl MetadataService {
+    fn start(latency_ms: u32) -> Self {
+        let program = tests_folder().with_file_name("benches/metadata_service.py");
+        let mut process = Command::new(python::with_metaflow())
+            .arg(program)
+            .args(["--latency-ms", &latency_ms.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python starts");
+        let mut url = String::new();
+        let stdout = process.stdout.as_mut().expect("its output is piped");
+        BufReader::with_capacity(1, stdout)
+            .read_line(&mut url)
+            .expect("its URL");
+        let url = url.trim().to_owned();
+        Self { process, url }
+    }
+
+    /// What it says at its end.
+    fn report(self) -> Value {
+        let output = self.process.wait_with_output().expect("it ends");
+        serde_json::from_slice(&output.stdout).expect("a line of JSON")
+    }
+}
+
+/// A service is far away: one request after the other would take ten thousand siblings minutes.
+#[test]
+fn siblings_are_registered_with_a_service_at_the_same_time() {
+    let simulation = json!({
+        "work": {"next": ["join"]},
+        "join": {"next": ["end"], "joins_foreach": true},
+    });
+    let service = MetadataService::start(100);
+    let environment = [
+        ("METAFLOW_DEFAULT_METADATA", "service"),
+        ("METAFLOW_SERVICE_URL", &service.url),
+    ];
+    let options = ["--width", "60", "--max-workers", "60"];
+    launched(
+        Launcher::Ferroflow,
+        "simulated.py",
+        &options,
+        &simulation,
+        &environment,
+    );
+    let report = service.report();
+    let tasks = json!({"_parameters": 1, "start": 1, "work": 60, "join": 1, "end": 1});
+    assert_eq!(report["tasks"], tasks);
+    let requests = |kind: &str| report["requests"][kind].as_u64().expect("a number");
+    assert_eq!(requests("POST flows/runs/steps/task"), 64);
+    // The first two siblings of an answer are made by upstream's code as it is, which asks for the step each time.
+    assert!(requests("GET flows/runs/steps") <= 30);
+    let at_once = report["at_once"].as_u64().expect("a number");
+    assert!((8..=24).contains(&at_once), "{at_once}");
 }

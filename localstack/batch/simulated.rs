@@ -28,6 +28,7 @@ pub(super) async fn run(
     }
     shared.running(order.key, order.attempt, None);
     let container = Container {
+        command: &order.command,
         environment: &order.environment,
         job_id: &order.job_id,
         index: order.key.index,

@@ -7,29 +7,29 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use tar::{Builder, Header};
 
-use super::{Failure, container::Claimed, nonsense, task_data::Artifacts};
+use super::{Failure, container::Playing, nonsense, task_data::Artifacts};
 
 /// Packs the metadata of a task that ends now.
 pub(super) fn archive(
-    claimed: &Claimed,
+    playing: &Playing,
     now: i64,
     artifacts: &Artifacts,
     succeeds: bool,
 ) -> Result<Vec<u8>, Failure> {
-    let spec = &claimed.spec;
-    let parts: Vec<_> = spec.task.split('/').collect();
-    let [run, step, task] = parts.as_slice() else {
-        return Err(nonsense(format!("`{}` is no task", spec.task)));
+    let task = &playing.task;
+    let parts: Vec<_> = task.path.split('/').collect();
+    let [run, step, id] = parts.as_slice() else {
+        return Err(nonsense(format!("`{}` is no task", task.path)));
     };
-    let user = spec
+    let user = task
         .environment
         .get("METAFLOW_USER")
         .map_or("", String::as_str);
     let common = json!({
-        "flow_id": spec.flow,
+        "flow_id": task.flow,
         "run_number": run,
         "step_name": step,
-        "task_id": task,
+        "task_id": id,
         "user_name": user,
         "ts_epoch": now,
     });
@@ -40,15 +40,15 @@ pub(super) fn archive(
         }
         document.to_string()
     };
-    let folder = format!(".metaflow/{}/{}/_meta", spec.flow, spec.task);
+    let folder = format!(".metaflow/{}/{}/_meta", task.flow, task.path);
     let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut add = |name: String, body: String| {
         append(&mut archive, &format!("{folder}/{name}.json"), &body, now)
     };
-    let root = spec.option("--datastore-root").unwrap_or_default();
+    let root = task.option("--datastore-root").unwrap_or_default();
     for (name, sha) in &artifacts.objects {
         let document = with(json!({
-            "attempt_id": spec.attempt,
+            "attempt_id": task.attempt,
             "name": name,
             "content_type": "pickle-v4",
             "type": "metaflow.artifact",
@@ -58,16 +58,16 @@ pub(super) fn archive(
             "tags": [],
             "system_tags": [],
         }));
-        add(format!("{}_artifact_{name}", spec.attempt), document)?;
+        add(format!("{}_artifact_{name}", task.attempt), document)?;
     }
-    let attempt = spec.attempt.to_string();
+    let attempt = task.attempt.to_string();
     let ok = if succeeds { "True" } else { "False" };
     for (field, kind, value) in [
         ("attempt", "attempt", attempt.as_str()),
         ("origin-run-id", "origin-run-id", "None"),
         ("ds-type", "ds-type", "s3"),
         ("ds-root", "ds-root", root),
-        ("aws-batch-job-id", "aws-batch-job-id", &claimed.job),
+        ("aws-batch-job-id", "aws-batch-job-id", &playing.job),
         ("aws-batch-job-attempt", "aws-batch-job-attempt", "1"),
         ("attempt_ok", "internal_attempt_status", ok),
         ("attempt-done", "attempt-done", &attempt),

@@ -1,23 +1,29 @@
-//! Jobs without a process: the stack itself plays what runs in their containers. It reads the task's spec from the launch
-//! record, claims the launch, waits as long as the task is to take, and leaves what a real one leaves: artifacts, marks,
-//! metadata, outcome. So ten thousand of them cost a machine no more than their objects, and a launcher cannot tell.
+//! Jobs without a process: the stack itself plays what runs in their containers. It reads what the job is told, waits as
+//! long as the task is to take, and leaves what a real one leaves: artifacts, marks, metadata. So ten thousand of them cost a
+//! machine no more than their objects, and a launcher cannot tell. Of Ferroflow's jobs it reads the spec in the launch
+//! record, claims the launch and writes its outcome, too; Metaflow's own have nothing of that kind.
 //!
 //! The formats are written here on their own, because this crate knows nothing of Ferroflow's others;
 //! `tests/simulate.rs` holds them against a launcher and upstream's readers.
 
+mod claim;
 mod container;
 mod input_paths;
 mod local_metadata;
 mod pickle;
 mod plan;
 mod spec;
+mod task;
 mod task_data;
+mod upstream;
 
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
+use serde_json::Value;
+
 pub(crate) use self::container::Container;
 pub use self::plan::Simulation;
-use self::{container::Claimed, plan::Step};
+use self::{claim::Claim, container::Playing, plan::Step};
 use crate::{Clock, s3::S3};
 
 /// By which a job says whose step it is; upstream's and Ferroflow's jobs both do.
@@ -43,7 +49,9 @@ pub(crate) struct Simulator {
 #[derive(Debug)]
 pub(crate) struct Begun {
     step: Step,
-    claimed: Claimed,
+    playing: Playing,
+    /// Of Ferroflow's jobs.
+    claim: Option<Claim>,
 }
 
 /// What is wrong with a task; there is no log to put it into, so that it goes to the stack's.
@@ -79,19 +87,9 @@ impl Simulator {
         step.is_some_and(|step| self.simulation.step(step).is_some())
     }
 
-    /// Reads the spec and claims the launch; or the exit code of a container that does not come to run a task.
+    /// Reads what the job is told, and claims its launch; or the exit code of a container that does not come to run a task.
     pub(crate) fn begin(&self, container: &Container<'_>) -> Result<Begun, i32> {
-        let begin = || {
-            let spec = spec::fetch(&self.s3, container)?;
-            let step = self.simulation.step(spec.step()?);
-            let step =
-                step.ok_or_else(|| nonsense("the step of its spec is not that of its job"))?;
-            Ok(Begun {
-                step: step.clone(),
-                claimed: container::claim(&self.s3, self.clock, container, spec)?,
-            })
-        };
-        begin().map_err(|failure: Failure| {
+        self.start(container).map_err(|failure| {
             tracing::warn!(job.id = container.job_id, error = %chain(&failure), "a simulated task does not start");
             match failure {
                 Failure::Duplicate => DUPLICATE,
@@ -100,45 +98,64 @@ impl Simulator {
         })
     }
 
+    fn start(&self, container: &Container<'_>) -> Result<Begun, Failure> {
+        let (task, launch) = if spec::is_named(container) {
+            let (task, launch) = spec::fetch(&self.s3, container)?;
+            (task, Some(launch))
+        } else {
+            (upstream::read(container)?, None)
+        };
+        let step = self.simulation.step(task.step()?);
+        let step = step.ok_or_else(|| nonsense("the step of its task is not that of its job"))?;
+        let playing = Playing::new(container, task);
+        let claim = launch
+            .map(|launch| Claim::make(&self.s3, self.clock, &playing, launch))
+            .transpose()?;
+        Ok(Begun {
+            step: step.clone(),
+            playing,
+            claim,
+        })
+    }
+
     /// Leaves what a task leaves, and returns its exit code.
     pub(crate) fn finish(&self, begun: &Begun) -> i32 {
-        let Begun { step, claimed } = begun;
-        let succeeds = !step.fails(claimed.spec.split_index(), claimed.spec.attempt);
+        let Begun { step, playing, .. } = begun;
+        let succeeds = !step.fails(playing.task.split_index(), playing.task.attempt);
         let code = if succeeds { 0 } else { STEP_FAILED };
         let end = || {
-            let index = task_data::write(&self.s3, self.clock, claimed, step, succeeds)?;
-            container::outcome(
-                &self.s3,
-                self.clock,
-                claimed,
-                &container::exited(code),
-                Some(&index),
-            )
+            let index = task_data::write(&self.s3, self.clock, playing, step, succeeds)?;
+            self.tell(begun, &claim::exited(code), Some(&index))
         };
         match end() {
             Ok(()) => code,
             Err(failure) => {
-                tracing::warn!(task = claimed.spec.task, error = %chain(&failure), "a simulated task cannot end");
+                tracing::warn!(task = playing.task.path, error = %chain(&failure), "a simulated task cannot end");
                 FAILED
             }
         }
     }
 
-    /// SIGTERM: the step ends by it, and says so.
+    /// SIGTERM: the step ends by it, and Ferroflow's bootstrap says so.
     pub(crate) fn terminate(&self, begun: &Begun) -> i32 {
-        let ended = container::terminated();
-        if let Err(failure) = container::outcome(&self.s3, self.clock, &begun.claimed, &ended, None)
-        {
-            tracing::warn!(task = begun.claimed.spec.task, error = %chain(&failure), "a simulated task cannot end");
+        if let Err(failure) = self.tell(begun, &claim::terminated(), None) {
+            tracing::warn!(task = begun.playing.task.path, error = %chain(&failure), "a simulated task cannot end");
         }
         TERMINATED
+    }
+
+    fn tell(&self, begun: &Begun, ended: &Value, index: Option<&[u8]>) -> Result<(), Failure> {
+        let Begun { playing, claim, .. } = begun;
+        claim.as_ref().map_or(Ok(()), |claim| {
+            claim.outcome(&self.s3, self.clock, playing, ended, index)
+        })
     }
 }
 
 impl Begun {
     /// How long the task takes, in AWS's time.
     pub(crate) fn duration(&self) -> Duration {
-        self.step.duration(self.claimed.spec.split_index())
+        self.step.duration(self.playing.task.split_index())
     }
 }
 

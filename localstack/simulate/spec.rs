@@ -8,49 +8,59 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Failure, container::Container, input_paths, nonsense};
+use super::{
+    Failure,
+    container::Container,
+    nonsense,
+    task::{Store, Task},
+};
 use crate::s3::S3;
 
 /// The version that is understood here.
 const VERSION: u32 = 1;
 /// Bytes of an entry of the table: offset from the table's beginning (8), length (4), HMAC (32).
 const ENTRY: u64 = 44;
+/// The variable with the address of the spec.
+const SPEC: &str = "FERROFLOW_SPEC";
 
 /// The parts of a spec that matter to a container without user code.
 #[derive(Debug, Deserialize)]
-pub(super) struct Spec {
+struct Spec {
     version: u32,
-    pub(super) flow: String,
+    flow: String,
     /// `run/step/task`
-    pub(super) task: String,
-    pub(super) attempt: u32,
-    pub(super) launch: u32,
-    pub(super) store: Store,
-    pub(super) claim: String,
-    pub(super) outcome: String,
+    task: String,
+    attempt: u32,
+    launch: u32,
+    store: Store,
+    claim: String,
+    outcome: String,
     command: Vec<String>,
-    pub(super) environment: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
     #[serde(default)]
     files: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Store {
-    pub(super) bucket: String,
-    pub(super) prefix: String,
+/// How a launch is claimed, and where its outcome goes.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) number: u32,
+    pub(super) claim: String,
+    pub(super) outcome: String,
+}
+
+/// Whether the job is one of Ferroflow's: it names a spec.
+pub(super) fn is_named(container: &Container<'_>) -> bool {
+    container.environment.contains_key(SPEC)
 }
 
 /// Reads the spec, and checks it as the bootstrap does.
-pub(super) fn fetch(s3: &S3, container: &Container<'_>) -> Result<Spec, Failure> {
+pub(super) fn fetch(s3: &S3, container: &Container<'_>) -> Result<(Task, Launch), Failure> {
     let variable = |name: &str| {
         let value = container.environment.get(name).map(String::as_str);
-        value.ok_or_else(|| {
-            nonsense(format!(
-                "`{name}` is not set: the job is none of Ferroflow's"
-            ))
-        })
+        value.ok_or_else(|| nonsense(format!("`{name}` is not set")))
     };
-    let url = variable("FERROFLOW_SPEC")?;
+    let url = variable(SPEC)?;
     let place = url
         .strip_prefix("s3://")
         .and_then(|rest| rest.split_once('/'));
@@ -75,7 +85,21 @@ pub(super) fn fetch(s3: &S3, container: &Container<'_>) -> Result<Spec, Failure>
     if spec.version != VERSION {
         return Err(nonsense(format!("its spec has version {}", spec.version)));
     }
-    Ok(spec)
+    let launch = Launch {
+        number: spec.launch,
+        claim: spec.claim,
+        outcome: spec.outcome,
+    };
+    let task = Task {
+        flow: spec.flow,
+        path: spec.task,
+        attempt: spec.attempt,
+        store: spec.store,
+        command: spec.command,
+        environment: spec.environment,
+        files: spec.files,
+    };
+    Ok((task, launch))
 }
 
 /// What a child's spec differs in from the first one's.
@@ -125,49 +149,4 @@ fn pair(text: &str) -> Result<(u64, u64), Failure> {
         Some((one.parse().ok()?, two.parse().ok()?))
     };
     parse().ok_or_else(|| nonsense(format!("`{text}` is no pair of numbers")))
-}
-
-impl Spec {
-    /// The flow's task, attempt and file: a key below the datastore's root.
-    pub(super) fn attempt_file(&self, name: &str) -> String {
-        format!("{}/{}/{}.{name}", self.flow, self.task, self.attempt)
-    }
-
-    /// A key in the bucket.
-    pub(super) fn full_key(&self, key: &str) -> String {
-        match self.store.prefix.trim_matches('/') {
-            "" => key.to_owned(),
-            prefix => format!("{prefix}/{key}"),
-        }
-    }
-
-    pub(super) fn step(&self) -> Result<&str, Failure> {
-        let step = self.task.split('/').nth(1);
-        step.ok_or_else(|| nonsense(format!("`{}` is no task", self.task)))
-    }
-
-    /// The value of an option of the step's command line. It may be quoted for a shell.
-    pub(super) fn option(&self, name: &str) -> Option<&str> {
-        let at = self.command.iter().position(|word| word == name)?;
-        let value = self.command.get(at + 1)?;
-        Some(value.trim_matches('\''))
-    }
-
-    /// 0 outside of a foreach.
-    pub(super) fn split_index(&self) -> u64 {
-        let index = self
-            .option("--split-index")
-            .and_then(|index| index.parse().ok());
-        index.unwrap_or(0)
-    }
-
-    /// The first task that this one has its input from, as `run/step/task`.
-    pub(super) fn first_input(&self) -> Result<String, Failure> {
-        let in_file = || self.files.get(self.option("--input-paths-filename")?);
-        let paths = self
-            .option("--input-paths")
-            .or_else(|| in_file().map(String::as_str));
-        let paths = paths.ok_or_else(|| nonsense("its command line has no input paths"))?;
-        input_paths::first(paths)
-    }
 }

@@ -9,7 +9,7 @@ use sha1::{Digest, Sha1};
 
 use super::{
     Failure,
-    container::Claimed,
+    container::Playing,
     local_metadata, nonsense,
     pickle::{self, Opcodes, Pickle},
     plan::Step,
@@ -36,24 +36,24 @@ pub(super) struct Artifacts {
 /// Where artifacts are.
 struct Shelf<'a> {
     s3: &'a S3,
-    claimed: &'a Claimed,
+    playing: &'a Playing,
 }
 
 /// Writes all that a task leaves, and returns the bytes of its index.
 pub(super) fn write(
     s3: &S3,
     clock: Clock,
-    claimed: &Claimed,
+    playing: &Playing,
     step: &Step,
     succeeds: bool,
 ) -> Result<Vec<u8>, Failure> {
-    let shelf = Shelf { s3, claimed };
-    let spec = &claimed.spec;
+    let shelf = Shelf { s3, playing };
+    let task = &playing.task;
     let seconds = clock.now_ms() as f64 / 1000.0;
     let attempt = json!({"time": seconds}).to_string();
-    claimed.put(
+    playing.put(
         s3,
-        &spec.attempt_file("attempt.json"),
+        &task.attempt_file("attempt.json"),
         attempt.as_bytes(),
         false,
     )?;
@@ -61,20 +61,20 @@ pub(super) fn write(
     let index = json!({
         "datastore": "s3",
         "version": "1.0",
-        "attempt": spec.attempt,
+        "attempt": task.attempt,
         "python_version": "simulated",
         "objects": artifacts.objects,
         "info": artifacts.info,
     });
     let index = index.to_string().into_bytes();
-    claimed.put(s3, &spec.attempt_file("data.json"), &index, false)?;
-    claimed.put(s3, &spec.attempt_file("DONE.lock"), b"", false)?;
-    if spec.option("--metadata") == Some("local") {
-        let archive = local_metadata::archive(claimed, clock.now_ms(), &artifacts, succeeds)?;
+    playing.put(s3, &task.attempt_file("data.json"), &index, false)?;
+    playing.put(s3, &task.attempt_file("DONE.lock"), b"", false)?;
+    if task.option("--metadata") == Some("local") {
+        let archive = local_metadata::archive(playing, clock.now_ms(), &artifacts, succeeds)?;
         let key = json!(shelf.save(&archive)?).to_string();
-        claimed.put(
+        playing.put(
             s3,
-            &spec.attempt_file("local_metadata"),
+            &task.attempt_file("local_metadata"),
             key.as_bytes(),
             false,
         )?;
@@ -84,8 +84,8 @@ pub(super) fn write(
 
 impl Shelf<'_> {
     fn artifacts(&self, step: &Step, succeeds: bool) -> Result<Artifacts, Failure> {
-        let spec = &self.claimed.spec;
-        let from = spec.first_input()?;
+        let task = &self.playing.task;
+        let from = task.first_input()?;
         let mut all = self.read(&from)?;
         let stack = self.stack(&all, step, from.split('/').nth(1) == Some(PARAMETERS))?;
         let variable = step
@@ -94,7 +94,7 @@ impl Shelf<'_> {
             .map(|foreach| foreach.variable.as_str());
         let splits = step.foreach.as_ref().map(|foreach| foreach.splits);
         for (name, value) in [
-            ("_current_step", pickle::text(spec.step()?)),
+            ("_current_step", pickle::text(task.step()?)),
             ("_exception", pickle::none()),
             (
                 "_foreach_num_splits",
@@ -140,25 +140,25 @@ impl Shelf<'_> {
                 ..pickle::empty_list()
             });
         }
-        let spec = &self.claimed.spec;
+        let task = &self.playing.task;
         Ok(pickle::pushed(
             &opcodes(&stack)?,
-            spec.step()?,
+            task.step()?,
             &opcodes(&variable)?,
             &opcodes(&self.load(input, "_foreach_num_splits")?)?,
-            u32::try_from(spec.split_index())
+            u32::try_from(task.split_index())
                 .map_err(|_| nonsense("its split index is too large"))?,
         ))
     }
 
     /// The index of a task's latest attempt that has one.
-    fn read(&self, task: &str) -> Result<Artifacts, Failure> {
+    fn read(&self, input: &str) -> Result<Artifacts, Failure> {
         /// As many attempts as a task can have (metaflow_config.py, `MAX_ATTEMPTS`).
         const MAX_ATTEMPTS: u32 = 6;
-        let spec = &self.claimed.spec;
+        let task = &self.playing.task;
         for attempt in (0..MAX_ATTEMPTS).rev() {
-            let key = spec.full_key(&format!("{}/{task}/{attempt}.data.json", spec.flow));
-            if let Some(bytes) = self.s3.read(&spec.store.bucket, &key, None)? {
+            let key = task.full_key(&format!("{}/{input}/{attempt}.data.json", task.flow));
+            if let Some(bytes) = self.s3.read(&task.store.bucket, &key, None)? {
                 let mut index: Value = serde_json::from_slice(&bytes)?;
                 let mut take = |name: &str| match index[name].take() {
                     Value::Object(map) => map,
@@ -170,15 +170,15 @@ impl Shelf<'_> {
                 });
             }
         }
-        Err(nonsense(format!("its input {task} has no artifacts")))
+        Err(nonsense(format!("its input {input} has no artifacts")))
     }
 
     /// The pickle of an artifact.
     fn load(&self, artifacts: &Artifacts, name: &str) -> Result<Vec<u8>, Failure> {
         let key = artifacts.objects.get(name).and_then(Value::as_str);
         let key = key.ok_or_else(|| nonsense(format!("its input has no artifact `{name}`")))?;
-        let spec = &self.claimed.spec;
-        let packed = self.s3.read(&spec.store.bucket, &self.blob(key), None)?;
+        let task = &self.playing.task;
+        let packed = self.s3.read(&task.store.bucket, &self.blob(key), None)?;
         let packed = packed.ok_or_else(|| nonsense(format!("there is no blob {key}")))?;
         let mut pickle = Vec::new();
         std::io::copy(
@@ -204,7 +204,7 @@ impl Shelf<'_> {
     /// Saves a blob unless it is there, and returns its address.
     fn save(&self, content: &[u8]) -> Result<String, Failure> {
         let address = hex::encode(Sha1::digest(content));
-        let (bucket, key) = (&self.claimed.spec.store.bucket, self.blob(&address));
+        let (bucket, key) = (&self.playing.task.store.bucket, self.blob(&address));
         if !self.s3.has(bucket, &key)? {
             let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
             packed.write_all(content)?;
@@ -215,15 +215,15 @@ impl Shelf<'_> {
                 metadata: Some((ATTRIBUTES, PACKED)),
                 create: false,
             };
-            self.s3.write(put, self.claimed.by.clone())?;
+            self.s3.write(put, self.playing.by.clone())?;
         }
         Ok(address)
     }
 
     fn blob(&self, address: &str) -> String {
-        let spec = &self.claimed.spec;
+        let task = &self.playing.task;
         let shard = address.get(..2).unwrap_or(address);
-        spec.full_key(&format!("{}/data/{shard}/{address}", spec.flow))
+        task.full_key(&format!("{}/data/{shard}/{address}", task.flow))
     }
 }
 

@@ -5,6 +5,7 @@ they call `subprocess.Popen`; a stand-in takes the command line and the environm
 """
 
 import contextlib
+import functools
 import io
 import itertools
 import json
@@ -164,9 +165,10 @@ class Preparer:
         """Makes tasks that follow from the first one; the first of `asked` has been prepared, and shows whether they can."""
         task, write = self.tasks[asked[0]["task"]], self._attempt_file(answers)
         others = [{"task_id": task.task_id, "writes": answers[1]["writes"]}]
-        with siblings.in_bulk(self._runtime._metadata):
-            for question in itertools.takewhile(lambda _: time.monotonic() < until, asked[1:]):
-                sibling = siblings.registered(task, str(question["split_index"]))
+        left = itertools.takewhile(lambda _: time.monotonic() < until, asked[1:])
+        with siblings.in_bulk(self._runtime._metadata) as at_a_time:
+            new = functools.partial(siblings.registered, task)
+            for question, sibling in siblings.each(new, left, at_a_time):
                 self.tasks[question["task"]] = sibling
                 others.append({"task_id": sibling.task_id, "writes": write(sibling.task_id)})
         return others

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import json
 import os
+import threading
 
 # Hooks of decorators that run for each task here, and of which is known that they look at nothing but the step:
 # runtime_step_cli of BatchDecorator puts the options of @batch, and the code package, into the command line;
@@ -27,6 +28,9 @@ _KNOWN_HOOKS = {
 # Whose values may differ, in `place`, and what may be there.
 _DIFFERING = ("command_options", "parameters")
 _DIFFERING_IN_CONTAINER = ("command", "environment")
+
+# Of upstream's session with a metadata service (plugins/metadata_providers/service.py, `pool_maxsize`).
+_CONNECTIONS = 20
 
 
 class Different(Exception):
@@ -99,10 +103,11 @@ def _may_differ(path, value):
     return len(path) == 3 and path[0] == "container" and path[1] in _DIFFERING_IN_CONTAINER and isinstance(value, str)
 
 
-def registered(task, split_index):
-    """A sibling of `task`, upstream's own object, as upstream would make it: with an id from the metadata provider."""
+def registered(task, question):
+    """The sibling of `task` that is asked for, upstream's own object, as upstream would make it: with an id from the
+    metadata provider."""
     sibling = copy.copy(task)
-    sibling.split_index = split_index
+    sibling.split_index = str(question["split_index"])
     sibling._ds = None  # `new_attempt` makes it, should there be another
     sibling._get_task_id(None)
     return sibling
@@ -110,21 +115,77 @@ def registered(task, split_index):
 
 @contextlib.contextmanager
 def in_bulk(metadata):
-    """Lets upstream's local metadata provider write its files faster: the same files, which appear as a whole, too."""
+    """Lets upstream's metadata providers make more tasks of a step faster; yields how many can be made at the same time."""
     from metaflow.plugins.metadata_providers.local import LocalMetadataProvider
+    from metaflow.plugins.metadata_providers.service import ServiceMetadataProvider
 
-    if type(metadata) is not LocalMetadataProvider or "_save_meta" in vars(metadata):
-        yield
+    name, stand_in, at_a_time = {
+        # The same files, which appear as a whole, too.
+        LocalMetadataProvider: ("_save_meta", _save_meta, 1),
+        ServiceMetadataProvider: ("_get_or_create", _but_the_step(metadata), _requests_at_a_time(metadata)),
+    }.get(type(metadata), (None, None, 1))
+    if name is None or name in vars(metadata):
+        yield 1
         return
-    metadata._save_meta = _save_meta
+    setattr(metadata, name, stand_in)
     try:
-        yield
+        yield at_a_time
     finally:
-        del metadata._save_meta
+        delattr(metadata, name)
+
+
+def each(function, items, at_a_time):
+    """`(item, function(item))` for all items, of which so many threads take one after the other: no item is begun before
+    those in front of it."""
+    if at_a_time == 1:
+        return [(item, function(item)) for item in items]
+    done, errors, numbered, lock = {}, [], enumerate(items), threading.Lock()
+    goes_on = True
+
+    def take():
+        with lock:
+            return next(numbered, None) if goes_on and not errors else None
+
+    def work():
+        try:
+            for number, item in iter(take, None):
+                done[number] = item, function(item)
+        except BaseException as error:
+            errors.append(error)
+
+    # Nobody waits for them but here, where a signal comes through: a service may never answer.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(at_a_time)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        goes_on = False
+    if errors:
+        raise errors[0]
+    return [done[number] for number in sorted(done)]
+
+
+def _but_the_step(metadata):
+    """`_get_or_create` of the service's provider, which need not ask for a step that has tasks already."""
+
+    def get_or_create(obj_type, *args, **kwargs):
+        return (None, False) if obj_type == "step" else upstream(obj_type, *args, **kwargs)
+
+    upstream = getattr(metadata, "_get_or_create", None)
+    return get_or_create
+
+
+def _requests_at_a_time(metadata):
+    from metaflow.monitor import NullMonitor
+
+    # Another monitor is told of each request through one pipe.
+    return _CONNECTIONS if type(getattr(metadata, "_monitor", None)) is NullMonitor else 1
 
 
 def _save_meta(root_dir, metadict, allow_overwrite=False):
-    """As LocalMetadataProvider._save_meta, without a random name and Python's slow way to JSON for each file."""
+    """LocalMetadataProvider._save_meta without a random name and Python's slow way to JSON for each file."""
     for name, datum in metadict.items():
         path = os.path.join(root_dir, "%s.json" % name)
         if not allow_overwrite and os.path.isfile(path):

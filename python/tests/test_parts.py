@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from types import SimpleNamespace
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from ferroflow import protocol
+from ferroflow import protocol, siblings
 from ferroflow.errors import describe_status, one_line
 from ferroflow.batch import _needs_shell, _through_bash_c, Inexpressible
 from ferroflow.prepare import difference, kind_of
@@ -146,6 +147,31 @@ class Parts(unittest.TestCase):
         os.mkdir(bootstraps)
         self.assertEqual(os.path.realpath(named()), os.path.realpath(bootstraps))
         self.assertEqual(named(FERROFLOW_BOOTSTRAP_DIR="/elsewhere"), "/elsewhere")
+
+    def test_siblings_at_the_same_time(self):
+        begun, meeting = [], threading.Barrier(4)
+
+        def new(item):
+            begun.append(item)
+            if item < 4:
+                meeting.wait(60)  # none goes on before all four threads have come
+            return -item
+
+        self.assertEqual(siblings.each(new, range(9), 4), [(item, -item) for item in range(9)])
+        self.assertEqual(sorted(begun), list(range(9)))
+        self.assertEqual(siblings.each(new, range(4, 6), 1), [(4, -4), (5, -5)])
+        # Nothing is begun after what fails.
+        begun.clear()
+        meeting = threading.Barrier(2)
+
+        def fails(item):
+            begun.append(item)
+            meeting.wait(60)
+            raise OSError(item)
+
+        with self.assertRaises(OSError):
+            siblings.each(fails, range(100), 2)
+        self.assertEqual(sorted(begun), [0, 1])
 
 
 if __name__ == "__main__":
