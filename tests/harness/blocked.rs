@@ -1,6 +1,6 @@
 //! A run of `blocks.py` on an embedded stack, whose jobs block until a test lets them go or ends them.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use serde_json::{Value, json};
 
@@ -56,6 +56,8 @@ pub(crate) struct Blocked {
     pub(crate) engine: i32,
     /// The processes of tasks that block.
     pub(crate) tasks: Vec<i32>,
+    /// The launcher's, beside what a lab gives each.
+    environment: BTreeMap<String, String>,
 }
 
 impl Blocked {
@@ -64,8 +66,8 @@ impl Blocked {
         let file = lab.path().join("faults.json");
         fs::write(&file, json!(setup.faults).to_string()).expect("the rules are written");
         let stack = Stack::start(&["--faults", file.to_str().expect("a path that is text")]);
-        let width = setup.width.to_string();
-        let vars = json!({"TEST_SHARED": lab.path().join("shared")});
+        let vars =
+            json!({"TEST_SHARED": lab.path().join("shared"), "WIDTH": setup.width.to_string()});
         let vars = format!("environment:vars={vars}");
         let place: &[&str] = match setup.processors {
             Some(_) => &[],
@@ -73,17 +75,20 @@ impl Blocked {
         };
         let args = ["run", "--run-id-file", "run-id"];
         let args = [&args, place, setup.arguments].concat();
-        let mut command = lab.command(Launcher::Ferroflow, &args);
+        let mut environment = stack.environment();
+        environment.insert("WIDTH".to_owned(), setup.width.to_string());
+        environment.insert("FERROFLOW_ARRAY_MIN".to_owned(), setup.array_min.to_owned());
         if let Some(processors) = setup.processors {
-            command.env("BATCH_CPUS", processors.to_string());
+            environment.insert("BATCH_CPUS".to_owned(), processors.to_string());
+        }
+        for (name, value) in setup.environment {
+            environment.insert((*name).to_owned(), (*value).to_owned());
         }
         // By the application id the history tells the launcher from other programs of its kind.
+        let mut command = lab.command(Launcher::Ferroflow, &args);
         command
-            .envs(stack.environment())
-            .env("AWS_SDK_UA_APP_ID", "launcher")
-            .env("WIDTH", width)
-            .env("FERROFLOW_ARRAY_MIN", setup.array_min)
-            .envs(setup.environment.iter().copied());
+            .envs(&environment)
+            .env("AWS_SDK_UA_APP_ID", "launcher");
         let running = lab.start(lab.through("env", setup.signals, &command));
         let marks = || (0..setup.width).map(|index| format!("task-{index}"));
         let blocking = || marks().filter(|mark| lab.shared(mark).exists());
@@ -100,7 +105,17 @@ impl Blocked {
             stack,
             lab,
             running,
+            environment,
         }
+    }
+
+    /// One of Ferroflow's verbs about the run, with what its launcher had in the environment.
+    pub(crate) fn verb(&self, verb: &str) -> Running {
+        let mut command = self.lab.verb(&[verb, &self.run()]);
+        command
+            .envs(&self.environment)
+            .env("AWS_SDK_UA_APP_ID", "second-launcher");
+        self.lab.start(command)
     }
 
     /// The run's id.
