@@ -87,7 +87,6 @@ matrix! {
     after_sighup_to_the_group: Cell::Ended(Signal::SIGHUP, To::Group);
     after_kill_9_of_the_engine: Cell::Killed(To::Engine);
     after_kill_9_of_the_host: Cell::Killed(To::Launcher);
-    after_kill_9_of_all: Cell::Killed(To::All);
     while_the_engine_is_suspended: Cell::Suspended(To::Engine);
     while_all_is_suspended: Cell::Suspended(To::All);
 }
@@ -174,10 +173,8 @@ fn killed(to: To, jobs: Jobs) {
     let engine = run.engine;
     wait_for("the engine to end", || !alive(engine));
     let begun = ends_by_the_lease(&run, jobs);
-    let attached = matches!(to, To::All).then(|| {
-        run.release();
-        run.verb("attach")
-    });
+    run.release();
+    let attached = matches!(to, To::Engine).then(|| run.verb("attach"));
     let (story, running) = run.into_story();
     let finished = running.wait();
     match to {
