@@ -20,7 +20,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What upstream's Client makes of the run: how it ended, the tasks of each step, and a value that came out.
 const CLIENT: &str = "
@@ -30,6 +30,32 @@ namespace(None)
 run = Run(sys.argv[1])
 tasks = {step.id: len(list(step)) for step in run}
 print(json.dumps([run.successful, tasks, run['end'].task['values'].data]))
+";
+
+/// Of which task each task of a resumed run is a clone, and whether it has the artifacts of that.
+const CLONES: &str = "
+import json, sys
+from metaflow import Run, Task, namespace
+namespace(None)
+run = Run(sys.argv[1])
+def artifacts(task):
+    return {a.id: repr(a.data) for a in task if a.id in ('items', 'value', 'values', 'word')}
+clones = {}
+for step in run:
+    for task in step:
+        of = task.origin_pathspec
+        same = of is None or artifacts(task) == artifacts(Task(of))
+        clones.setdefault(step.id, []).append([of, task.successful and same])
+print(json.dumps({step: sorted(of, key=str) for step, of in clones.items()}))
+";
+
+/// The tasks of a run.
+const TASKS: &str = "
+import json, sys
+from metaflow import Run, namespace
+namespace(None)
+run = Run(sys.argv[1])
+print(json.dumps([run.finished and run.successful, {step.id: sorted(task.pathspec for task in step) for step in run}]))
 ";
 
 /// A run of `halfway.py` whose launcher dies at this place (src/ferroflow/failpoint.rs).
@@ -86,20 +112,24 @@ impl Left {
         marks.lines().map(str::to_owned).collect()
     }
 
-    /// Panics unless the run is whole, and its jobs have kept their promises.
-    fn assert_whole(self) {
+    /// What a program about a run prints, by upstream's Client.
+    fn client(&self, program: &str, run: &str) -> Value {
         let output = Command::new(python::with_metaflow())
-            .args(["-c", CLIENT, &self.id()])
+            .args(["-c", program, run])
             .current_dir(self.lab.path())
             .envs(self.stack.environment())
             .env("METAFLOW_USER", "tester")
             .env("HOME", self.lab.path().join("home"))
             .output()
             .expect("python starts");
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Panics unless the run is whole, and its jobs have kept their promises.
+    fn assert_whole(self) {
+        let told = self.client(CLIENT, &self.id());
         let tasks = json!({"start": 1, "work": 2, "join": 1, "end": 1});
-        let told: serde_json::Value = serde_json::from_str(&told)
-            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
         assert_eq!(told, json!([true, tasks, ["hello-0", "hello-1"]]));
         for work in ["0", "1"] {
             assert_eq!(self.begun(work), ["0"], "work {work}");
@@ -180,4 +210,60 @@ fn a_launcher_that_slept_leaves_the_run_to_the_other() {
         .says("this launcher no longer drives the run");
     left.attach().exited(1).says("has ended (done)");
     left.assert_whole();
+}
+
+/// Launchers were killed twice, the third one saw the run fail in its last step. Whoever resumes it, all but that step is cloned.
+#[test]
+fn a_run_of_three_launchers_that_failed_is_resumed() {
+    let left = Left {
+        lab: Lab::new("halfway.py"),
+        stack: Stack::start(&[]),
+    };
+    fs::write(left.lab.shared("broken"), "").expect("a file");
+    let killed = |mut command: Command, place: &str| {
+        command.env("FERROFLOW_FAILPOINT", place);
+        let killed = left.lab.start(command).wait();
+        assert!(!killed.status.success(), "{place}: {}", killed.all());
+        killed
+    };
+    killed(left.run(), "submitted");
+    killed(left.attach_with(&[]), "judged").says("Attached:");
+    let failed = left.attach().exited(1);
+    failed.says("Attached:").says("the last step is broken");
+    let origin = left.id();
+    let told = left.client(TASKS, &origin);
+    let (successful, tasks) = (&told[0], &told[1]);
+    assert_eq!(successful, false, "{told}");
+    let clones = |step: &str| {
+        let tasks = tasks[step].as_array().expect("a step");
+        Value::Array(tasks.iter().map(|task| json!([task, true])).collect())
+    };
+    let clones: Value = ["start", "work", "join"]
+        .map(|step| (step, clones(step)))
+        .into_iter()
+        .collect();
+    let marks = |left: &Left| ["start", "0", "1", "join"].map(|task| left.begun(task));
+    let begun = marks(&left);
+    assert_eq!(begun[1..3], [["0"], ["0"]], "work ran once");
+
+    fs::remove_file(left.lab.shared("broken")).expect("the file is there");
+    for (launcher, wish) in [(Launcher::Upstream, "off"), (Launcher::Ferroflow, "auto")] {
+        let id = origin.trim_start_matches("HalfwayFlow/");
+        let args = ["resume", "--origin-run-id", id, "--run-id-file", "run-id"];
+        let mut command = left.lab.command(launcher, &args);
+        command
+            .envs(left.stack.environment())
+            .env("FERROFLOW", wish);
+        left.lab.start(command).wait().exited(0).says("Done!");
+        let resumed = left.id();
+        assert_ne!(resumed, origin);
+        let told = left.client(CLIENT, &resumed);
+        let counts = json!({"start": 1, "work": 2, "join": 1, "end": 1});
+        assert_eq!(told, json!([true, counts, ["hello-0", "hello-1"]]));
+        let mut told = left.client(CLONES, &resumed);
+        let end = told.as_object_mut().and_then(|steps| steps.remove("end"));
+        assert_eq!(end, Some(json!([[null, true]])), "{launcher:?}");
+        assert_eq!(told, clones, "{launcher:?}");
+        assert_eq!(marks(&left), begun, "{launcher:?}: nothing ran again");
+    }
 }

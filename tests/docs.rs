@@ -198,6 +198,50 @@ fn each_command_is_run_by_somebody() {
     }
 }
 
+/// The names of Ferroflow's variables in a text.
+fn variables(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let names = words.filter(|word| word.starts_with("FERROFLOW_"));
+    names.map(str::to_owned).collect()
+}
+
+/// The texts of programs in a folder, tests left out.
+fn programs(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() {
+            if name != "tests" && name != "__pycache__" {
+                programs(&path, found);
+            }
+        } else if path.extension().is_some_and(|e| e == "rs" || e == "py") {
+            let text = fs::read_to_string(&path).expect("a text");
+            let program = text
+                .split("#[cfg(test)]\nmod tests")
+                .next()
+                .unwrap_or_default();
+            found.push(program.to_owned());
+        }
+    }
+}
+
+/// Each variable that a program reads is told of, and none that no program reads.
+#[test]
+fn each_variable_is_documented() {
+    let mut found = vec![read("build.rs")];
+    for folder in ["src", "python", "localstack"] {
+        programs(&root().join(folder), &mut found);
+    }
+    let mut known: BTreeSet<_> = found.iter().flat_map(|text| variables(text)).collect();
+    assert!(known.len() > 25, "{known:?}");
+    // Those of the build, and what is for tests alone.
+    known.retain(|name| !name.starts_with("FERROFLOW_BUILD_"));
+    for name in ["FERROFLOW_FAILPOINT", "FERROFLOW_UPDATE_HELP"] {
+        assert!(known.remove(name), "{name}");
+        assert!(read("tests/README.md").contains(name), "{name}");
+    }
+    assert_eq!(known, variables(&read("docs/command-line.md")));
+}
+
 /// A home, and the project's examples where a reader has them.
 struct Desk {
     folder: tempfile::TempDir,

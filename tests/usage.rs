@@ -68,6 +68,19 @@ fn report(elsewhere: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// How much a text says that an attempt used of the 600 MB that it had asked for.
+#[track_caller]
+fn used(text: &str) -> u32 {
+    let (before, _) = text
+        .split_once(" of 600 MB): try @resources(memory=1200).")
+        .unwrap_or_else(|| panic!("{text}"));
+    let figure = before.rsplit(' ').next().unwrap_or_default();
+    figure
+        .replace(',', "")
+        .parse()
+        .unwrap_or_else(|_| panic!("{figure:?} in {text}"))
+}
+
 fn number(value: &Value) -> f64 {
     let number = value.as_str().and_then(|text| text.parse().ok());
     number.unwrap_or_else(|| panic!("{value} is no number"))
@@ -81,9 +94,10 @@ fn a_task_that_ran_out_of_memory_is_told_of_and_gets_more() {
     let finished = run(&lab, &["--with", "batch:memory=600"], &retries).exited(0);
     let finished = finished
         .says("The task ran out of memory (OutOfMemoryError: ")
-        .says(" of 600 MB): try @resources(memory=1200).")
         .says("An attempt ran out of 600 MB of memory: this one asks for 900 MB (FERROFLOW_OOM_RETRIES).")
         .says("held 600");
+    let mb = used(&finished.all());
+    assert!((300..=1200).contains(&mb), "{mb} MB used");
     let run = run_of(&lab, "HungryFlow");
     let path = finished.all();
     let path = path.split(['[', ' ']).find(|word| word.contains("/only/"));
@@ -95,7 +109,7 @@ fn a_task_that_ran_out_of_memory_is_told_of_and_gets_more() {
     let attempts = seen["attempts"].as_array().expect("attempts");
     assert_eq!(attempts.len(), 2, "{seen:#}");
     let stderr = attempts[0]["stderr"].as_str().expect("text");
-    assert!(stderr.contains(" of 600 MB): try @resources"), "{seen:#}");
+    assert_eq!(used(stderr), mb, "{seen:#}");
     let stdout = attempts[1]["stdout"].as_str().expect("text");
     assert!(
         stdout.contains("asks for 900 MB") && stdout.contains("held 600"),
@@ -159,10 +173,7 @@ fn a_task_that_ran_out_of_memory_is_told_of_and_gets_more() {
         .lines()
         .find(|line| line.contains("1 only, out of memory: "));
     let line = line.unwrap_or_else(|| panic!("{text}"));
-    assert!(
-        line.ends_with(" of 600 MB): try @resources(memory=1200)."),
-        "{text}"
-    );
+    assert_eq!(used(line), mb, "{text}");
 }
 
 /// It runs once, and nothing is told of what it used.

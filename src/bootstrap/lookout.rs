@@ -4,6 +4,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -37,6 +38,8 @@ pub(crate) struct Lookout {
     next_attempt: String,
     /// How long one look may take.
     patience: Duration,
+    /// Whether user code has begun, or is about to. Clones share it.
+    has_begun: Arc<AtomicBool>,
     interrupts: Interrupts,
     console: Arc<Console>,
 }
@@ -64,6 +67,7 @@ impl Lookout {
             run: format!("{flow}/{}", task.run),
             next_attempt: layout::attempt_json(flow, task, next),
             patience,
+            has_begun: Arc::default(),
             interrupts: interrupts.clone(),
             console: Arc::clone(console),
         })
@@ -83,6 +87,11 @@ impl Lookout {
                 Ok(())
             }
         }
+    }
+
+    /// User code begins, unless an order has come: from now on the grace counts, and not the gate.
+    pub(crate) fn begins(&self) {
+        self.has_begun.store(true, Ordering::Relaxed);
     }
 
     /// Starts to look now and then, and to act on what is seen.
@@ -120,7 +129,13 @@ impl Lookout {
             let Ok(sight) = lease::read(&self.store, &self.terms.key, self.patience()) else {
                 continue;
             };
-            if let Some(order) = lapse.look(&sight, &self.run, &self.terms, Instant::now()) {
+            let order = if self.has_begun.load(Ordering::Relaxed) {
+                lapse.look(&sight, &self.run, &self.terms, Instant::now())
+            } else {
+                // The gate may close while the task is prepared.
+                sight.against_a_start(&self.run, &self.terms)
+            };
+            if let Some(order) = order {
                 self.order(order);
                 return;
             }

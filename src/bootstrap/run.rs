@@ -282,6 +282,9 @@ impl<'a> Job<'a> {
         let prepared = desk.folders.private("prepared");
         let StepCommand { argv, is_prepared } = StepCommand::new(&self.spec, shell, &prepared);
         let (program, arguments) = argv.split_first().ok_or(Failure::NoCommand)?;
+        if let Some(lookout) = &self.lookout {
+            lookout.begins();
+        }
         if self.container.interrupts.raised().is_some() {
             return Err(Failure::Interrupted);
         }

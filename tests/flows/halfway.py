@@ -1,5 +1,5 @@
 """A flow whose foreach runs on AWS Batch and the rest where the launcher is. Each task leaves a mark each time that its code
-begins, in a folder that it shares with the test."""
+begins, in a folder that it shares with the test. The last step fails as long as that has a file `broken`."""
 
 import os
 
@@ -39,6 +39,8 @@ class HalfwayFlow(FlowSpec):
     @step
     def end(self):
         mark("end")
+        if os.path.exists(os.path.join(SHARED, "broken")):
+            raise RuntimeError("the last step is broken")
         print("values:", self.values)
 
 

@@ -6,6 +6,7 @@
     reason = "each test target uses its own part of this module"
 )]
 
+pub(crate) mod blocked;
 pub(crate) mod bootstraps;
 pub(crate) mod events;
 pub(crate) mod lab;

@@ -2,10 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
 };
+
+use serde_json::Value;
 
 use super::{FERROFLOW, bootstraps, python, remove_variables, temporary, tests_folder};
 
@@ -105,6 +108,21 @@ impl Stack {
             String::from_utf8_lossy(&output.stderr)
         );
         serde_json::from_slice(&output.stdout).expect("jobs as JSON")
+    }
+
+    /// What the stack's history says of a kind.
+    pub(crate) fn history(&self, kind: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder.join("history.jsonl")).expect("a history");
+        // The last line may be half written. Of the others few are parsed: tests that wait ask often.
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let mark = format!("\"kind\":\"{kind}\"");
+        whole
+            .lines()
+            .filter(|line| line.contains(&mark))
+            .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
+            .filter(|line| line["kind"] == kind)
+            .map(|mut line| line["detail"].take())
+            .collect()
     }
 
     /// The stack's folder.

@@ -103,11 +103,6 @@ impl Story {
 
     /// What the stack's history says of a kind.
     pub(crate) fn history(&self, kind: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.path_of_history()).expect("the stack keeps a history");
-        text.lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
-            .filter(|line| line["kind"] == kind)
-            .map(|mut line| line["detail"].take())
-            .collect()
+        self.stack.history(kind)
     }
 }

@@ -79,10 +79,16 @@ fn fixture(script: &str, leases: impl IntoIterator<Item = Version>) -> Fixture {
     fixture
 }
 
-/// Runs a container whose script waits, and lets it go on after so many reads of the lease.
-fn outlives(fixture: &mut Fixture, reads: usize) {
-    let (server, go) = (fixture.server.clone(), fixture.path("go"));
+/// Runs a container whose lease is one after the other of these once its script runs, which goes on when all were read.
+fn outlives(leases: impl IntoIterator<Item = Version>) {
+    let mut fixture = fixture(WAITS, [fresh()]);
+    let leases: Vec<_> = leases.into_iter().collect();
+    let server = fixture.server.clone();
+    let (running, go) = (fixture.path("running"), fixture.path("go"));
     let tester = thread::spawn(move || {
+        eventually("a running step", || running.exists());
+        let reads = server.reads(LEASE) + leases.len();
+        server.put_series(LEASE, leases);
         eventually("looks at the lease", || server.reads(LEASE) >= reads);
         fs::write(go, "").unwrap();
     });
@@ -233,15 +239,13 @@ fn a_task_starts_when_its_lease_cannot_be_read() {
 
 #[test]
 fn looks_that_do_not_agree_end_no_task() {
-    let leases = [
-        fresh(),
+    outlives([
         lapsed("a"),
         lapsed("b"),
         lease("running", MINUTES_LATER, "b"),
         lapsed("b"),
         fresh(),
-    ];
-    outlives(&mut fixture(WAITS, leases), 6);
+    ]);
 }
 
 #[test]
@@ -281,28 +285,37 @@ fn a_deaf_task_is_killed() {
     assert_eq!(fixture.output(), ["one", "partial"]);
 }
 
-#[test]
-fn a_task_that_is_cancelled_in_preparation_does_not_start() {
-    let mut fixture = fixture(
-        "touch ../../ran",
-        [fresh(), lease("cancelled", RENEWED, "a")],
-    );
+/// A look at the lease while the task is prepared shows this. The step does not start.
+fn is_stopped_in_preparation(lease: Version, expected: Stopped) {
+    let mut fixture = fixture("touch ../../ran", [fresh(), lease]);
     fixture.spec.install = true;
     // Neither the probe nor pip ends by itself.
     fixture.program("python", "exec sleep 60");
     assert_eq!(fixture.run().code, exit_code::BOOTSTRAP_FAILED);
     assert!(!fixture.path("ran").exists());
-    let ended = fixture.outcome().unwrap().ended;
-    assert!(
-        matches!(
-            ended,
-            Ended::NotStarted {
-                stopped: Some(Stopped::Cancelled),
-                ..
-            }
-        ),
-        "{ended:?}"
-    );
+    let Ended::NotStarted { stopped, .. } = fixture.outcome().unwrap().ended else {
+        panic!("it started");
+    };
+    assert_eq!(stopped, Some(expected));
+}
+
+#[test]
+fn a_task_that_is_cancelled_in_preparation_does_not_start() {
+    let cancelled = lease("cancelled", RENEWED, "a");
+    is_stopped_in_preparation(cancelled, Stopped::Cancelled);
+}
+
+#[test]
+fn a_task_does_not_start_when_the_gate_closes_in_preparation() {
+    let lapsed = lease("running", LATER_THAN_THE_GATE, "a");
+    is_stopped_in_preparation(lapsed, Stopped::LauncherLost);
+}
+
+/// The gate is no matter of tasks that have begun.
+#[test]
+fn a_task_that_has_begun_outlives_the_gate() {
+    let closed = lease("running", LATER_THAN_THE_GATE, "a");
+    outlives([closed.clone(), closed.clone(), closed]);
 }
 
 /// Starts the program, and waits until all that its script says is in the store.
