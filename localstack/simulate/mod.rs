@@ -64,13 +64,19 @@ fn nonsense(text: impl Into<String>) -> Failure {
 }
 
 impl Simulator {
-    pub(crate) fn new(simulation: Simulation, s3: S3, clock: Clock) -> Option<Arc<Self>> {
-        let new = |simulation| Self {
+    pub(crate) fn new(simulation: Simulation, s3: S3, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
             simulation,
             s3,
             clock,
-        };
-        (!simulation.is_empty()).then(|| Arc::new(new(simulation)))
+        })
+    }
+
+    /// The task of a job of Ferroflow's, whether it is played here or not, as `run/step/task`.
+    pub(crate) fn task_of(&self, container: &Container<'_>) -> Option<String> {
+        let is_ours = container.environment.contains_key(spec::ADDRESS);
+        let spec = is_ours.then(|| spec::fetch(&self.s3, container))?;
+        spec.ok().map(|spec| spec.task)
     }
 
     /// Whether a job with these parameters is played here.

@@ -13,6 +13,8 @@ use crate::s3::S3;
 
 /// The version that is understood here.
 const VERSION: u32 = 1;
+/// By which a container is told where its spec is.
+pub(super) const ADDRESS: &str = "FERROFLOW_SPEC";
 /// Bytes of an entry of the table: offset from the table's beginning (8), length (4), HMAC (32).
 const ENTRY: u64 = 44;
 
@@ -50,7 +52,7 @@ pub(super) fn fetch(s3: &S3, container: &Container<'_>) -> Result<Spec, Failure>
             ))
         })
     };
-    let url = variable("FERROFLOW_SPEC")?;
+    let url = variable(ADDRESS)?;
     let place = url
         .strip_prefix("s3://")
         .and_then(|rest| rest.split_once('/'));
