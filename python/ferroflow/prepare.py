@@ -16,7 +16,7 @@ import tempfile
 import time
 from types import SimpleNamespace
 
-from . import siblings
+from . import attach, siblings
 from .batch import LONGEST_ARGUMENT, Inexpressible, Unsubmittable, step_takes_input_file
 from .errors import is_required, refused_step, required_step
 from .forkable import changed_command, changed_variables
@@ -100,6 +100,7 @@ class Preparer:
         self._folder = None
         self._told = set()
         self._different = {}
+        self._counts = False
         self._writes = _Writes(runtime._flow_datastore)
         self.tasks = {}
 
@@ -166,6 +167,7 @@ class Preparer:
         others = [{"task_id": task.task_id, "writes": answers[1]["writes"]}]
         with siblings.in_bulk(self._runtime._metadata):
             for question in itertools.takewhile(lambda _: time.monotonic() < until, asked[1:]):
+                self._check_run()
                 sibling = siblings.registered(task, str(question["split_index"]))
                 self.tasks[question["task"]] = sibling
                 others.append({"task_id": sibling.task_id, "writes": write(sibling.task_id)})
@@ -226,6 +228,7 @@ class Preparer:
             print(line, file=sys.stderr, flush=True)
 
     def _launch(self, question):
+        self._check_run()
         made = []
         with self._recording(made, question.get("max_user_code_retries")), self._writes.taking():
             try:
@@ -237,6 +240,14 @@ class Preparer:
                 return captured, made[-1]
         raise RuntimeError("Metaflow did not start a process for step %s" % question["step"])
 
+    def _check_run(self):
+        runtime = self._runtime
+        run = (runtime._metadata, runtime._flow.name, runtime._run_id)
+        attach.check(*run)
+        if not self._counts:
+            self._counts = True
+            attach.go_on_counting(*run)
+
     def _task_arguments(self, question):
         for path in question["input_paths"]:
             self._runtime._is_cloned.setdefault(path, False)  # as _queue_tasks does for each task that ended
@@ -245,6 +256,7 @@ class Preparer:
             kwargs["split_index"] = str(question["split_index"])  # as _queue_task_foreach
         if question.get("task_id") is not None:
             kwargs["task_id"] = question["task_id"]  # another host has made it
+            attach.complete(self._runtime._metadata, self._runtime._run_id, question["step"], question["task_id"])
         return kwargs
 
     def _known(self, question):

@@ -1,10 +1,13 @@
 //! The lease of a run, as its launcher keeps it: written before the first job, renewed at short intervals, each time on
 //! condition that it is still ours, and told the end.
 
-use std::{cell::Cell, env, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, env, rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use aws::s3::{Replaced, S3Store};
+use aws::{
+    batch::Client,
+    s3::{Replaced, S3Store},
+};
 use datastore::StoreError;
 use model::{
     Plan, Timestamp,
@@ -15,7 +18,7 @@ use tokio::time::sleep;
 
 use super::{
     BatchEvent,
-    fence::{CancelledElsewhere, Fenced, last_word},
+    fence::{self, CancelledElsewhere, Fenced, last_word},
 };
 use crate::{failpoint, trouble::jittered};
 
@@ -64,16 +67,22 @@ fn duration(text: &str) -> Option<Duration> {
 /// The lease in the hands of this launcher.
 #[derive(Debug)]
 pub(super) struct Keeper {
+    client: Client,
     store: Arc<S3Store>,
     terms: LeaseTerms,
     inner: tokio::sync::Mutex<Inner>,
-    /// Whether there may be one already, of the launcher before.
-    taken_over: bool,
+    /// Launchers that the run was taken over from; none where it was begun. There may be a lease of theirs.
+    before: BTreeSet<String>,
     /// Whether it says that the run was cancelled, though not by this launcher.
     cancelled: Cell<bool>,
     /// When it was last known to be ours, by a clock that goes on while the machine sleeps.
     confirmed: Cell<Option<Duration>>,
 }
+
+/// The lease is one of a launcher that this one has taken the run from.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the launcher before has renewed the lease")]
+struct RenewedByPredecessor;
 
 #[derive(Debug)]
 struct Inner {
@@ -84,12 +93,13 @@ struct Inner {
 
 impl Keeper {
     pub(super) fn new(
+        client: Client,
         store: Arc<S3Store>,
         plan: &Plan,
         holder: &str,
         host: String,
         grace: Duration,
-        taken_over: bool,
+        before: BTreeSet<String>,
     ) -> Rc<Self> {
         let terms = LeaseTerms::new(&plan.flow, &plan.run, grace);
         let lease = Lease {
@@ -102,10 +112,11 @@ impl Keeper {
             interval_seconds: terms.renewal().as_secs(),
         };
         Rc::new(Self {
+            client,
             store,
             terms,
             inner: tokio::sync::Mutex::new(Inner { lease, etag: None }),
-            taken_over,
+            before,
             cancelled: Cell::default(),
             confirmed: Cell::default(),
         })
@@ -121,12 +132,22 @@ impl Keeper {
         if self.has_begun() {
             return Ok(());
         }
-        if self.taken_over {
-            self.find().await?;
+        loop {
+            if self.was_taken_over() {
+                self.find().await?;
+            }
+            match self.write(LeaseState::Running).await {
+                // The one before has renewed it meanwhile, and does not know yet that the chain is ours.
+                Err(error) if error.is::<RenewedByPredecessor>() => {}
+                written => break written?,
+            }
         }
-        self.write(LeaseState::Running).await?;
         failpoint::reach("leased");
         Ok(())
+    }
+
+    fn was_taken_over(&self) -> bool {
+        !self.before.is_empty()
     }
 
     /// Looks at the lease of the launcher before.
@@ -157,7 +178,7 @@ impl Keeper {
 
     /// Renews it for as long as this process drives the run.
     pub(super) async fn renew_on_and_on(self: Rc<Self>, stop: impl Fn(BatchEvent)) {
-        let mut pause = if self.taken_over {
+        let mut pause = if self.was_taken_over() {
             Duration::ZERO
         } else {
             self.terms.renewal()
@@ -180,7 +201,7 @@ impl Keeper {
 
     /// The launcher before is told at once.
     async fn begin_or_renew(&self) -> anyhow::Result<()> {
-        if self.taken_over {
+        if self.was_taken_over() {
             self.begin().await?;
         }
         self.renew().await
@@ -254,7 +275,7 @@ impl Keeper {
             Replaced::No => match self.own(&body, &inner.lease.holder).await {
                 Ok(etag) => etag,
                 Err(error) if error.is::<CancelledElsewhere>() => bail!(self.cancelled(&mut inner)),
-                Err(error) => return Err(error),
+                Err(error) => return fence::heed(&self.client, Err(error)),
             },
         };
         inner.lease = lease;
@@ -279,6 +300,7 @@ impl Keeper {
             Ok(lease) if lease.state == LeaseState::Cancelled && lease.holder == holder => {
                 bail!(CancelledElsewhere)
             }
+            Ok(lease) if self.before.contains(&lease.holder) => bail!(RenewedByPredecessor),
             Ok(lease) => bail!(Fenced {
                 why: format!("process {} on {} does", lease.pid, lease.host),
             }),

@@ -335,8 +335,8 @@ pub(crate) struct Start {
     pub(crate) holder: String,
     /// How long tasks go on without a launcher; none where there is to be no lease.
     pub(crate) grace: Option<Duration>,
-    /// Where the launch chain goes on, in a run that was taken over.
-    pub(crate) next_seq: Option<u64>,
+    /// Where the launch chain goes on, and who has written it so far, in a run that was taken over.
+    pub(crate) taken_over: Option<(u64, BTreeSet<String>)>,
     pub(crate) turns: Turns,
 }
 
@@ -458,6 +458,11 @@ impl Batch {
             .send_if_modified(|before| std::mem::replace(before, coming) != coming);
     }
 
+    /// Makes no call of AWS Batch any more.
+    pub(crate) fn close(&self) {
+        self.client.close();
+    }
+
     /// Calls of AWS Batch so far, by action.
     pub(crate) fn calls(&self) -> BTreeMap<String, ApiCalls> {
         self.client.calls_so_far()
@@ -501,24 +506,25 @@ fn chain_and_lease(
     cancellation: &Rc<Cancellation>,
 ) -> (Rc<Chain>, Option<Rc<Keeper>>) {
     let links = Links {
+        client: start.client.clone(),
         store: Arc::clone(store),
         datastore: Rc::clone(&troubles.datastore),
         cancellation: Rc::clone(cancellation),
         holder: start.holder.clone(),
         turns: start.turns.clone(),
     };
-    let seq = start.next_seq.unwrap_or(0);
+    let (seq, before) = start.taken_over.clone().unwrap_or_default();
     let chain = Chain::new(links, plan, start.launcher.clone(), seq);
-    let taken_over = start.next_seq.is_some();
     let lease = start.grace.map(|grace| {
         let host = start.launcher.host.clone();
         Keeper::new(
+            start.client.clone(),
             Arc::clone(store),
             plan,
             &start.holder,
             host,
             grace,
-            taken_over,
+            before,
         )
     });
     (Rc::new(chain), lease)

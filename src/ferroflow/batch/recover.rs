@@ -1,6 +1,9 @@
 //! What the launch chain tells a launcher that takes a run over: what its core has to repeat, and where each attempt went.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail, ensure};
 use aws::s3::S3Store;
@@ -15,7 +18,7 @@ use model::{
 use scheduler::Turn;
 use tokio::task::JoinSet;
 
-use super::{adopt::Adopted, chain, watch::OutcomePlace};
+use super::{adopt::Adopted, chain, fence::Fenced, watch::OutcomePlace};
 
 /// Records that are read at the same time.
 const AT_ONCE: usize = 16;
@@ -29,6 +32,8 @@ pub(crate) struct Recovered {
     pub(crate) tasks: HashMap<TaskKey, TaskId>,
     /// Where attempts went.
     pub(crate) attempts: HashMap<(TaskKey, Attempt), Found>,
+    /// Who has written the chain so far.
+    pub(crate) holders: BTreeSet<String>,
     /// Where the chain goes on.
     pub(crate) next_seq: u64,
     /// The plan with which the run began.
@@ -46,7 +51,7 @@ pub(crate) enum Found {
     Batch(Adopted),
 }
 
-/// Takes over the chain of the run from the launcher `from`: first the chain is ours, then it is read.
+/// Takes over the chain of the run from the launcher `from`.
 ///
 /// # Errors
 ///
@@ -62,32 +67,29 @@ pub(crate) async fn recover(
         turns: Vec::new(),
         tasks: HashMap::new(),
         attempts: HashMap::new(),
+        holders: BTreeSet::new(),
         next_seq: 0,
         plan: with_limits_of(plan, &opening)?,
         record: record(store, plan).await,
     };
-    let prefix = format!("{}/launch/", layout::run_folder(&plan.flow, &plan.run));
-    let listed = store
-        .list(&prefix)
-        .await
-        .context("cannot list the launch chain")?;
-    let mut last_holder = None;
-    let count = listed.len() as u64;
-    for first in (0..count).step_by(AT_ONCE) {
-        for object in read(store, plan, first..count.min(first + AT_ONCE as u64)).await? {
-            let record = LaunchRecord::read(&object).context("a launch record is damaged")?;
-            recovered.take(&record, LaunchRecord::turns(&object))?;
-            last_holder = Some(record.holder);
+    loop {
+        let last = recovered.read_on(store, plan).await?;
+        // Whoever has written since then has taken it over first.
+        ensure!(
+            last.as_deref() == Some(from),
+            "another launcher ({}) has taken the run over meanwhile\nhint: `ferroflow status` tells how the run stands",
+            last.unwrap_or_default()
+        );
+        match chain::take_over(store, plan, holder, from, recovered.next_seq).await {
+            Ok(next_seq) => {
+                recovered.next_seq = next_seq;
+                return Ok(recovered);
+            }
+            // A launcher that lives, and does not know yet, has written one more.
+            Err(error) if error.is::<Fenced>() => tracing::info!("{error:#}"),
+            Err(error) => return Err(error),
         }
     }
-    // Whoever has written since then has taken it over first.
-    ensure!(
-        last_holder.as_deref() == Some(from),
-        "another launcher ({}) has taken the run over meanwhile\nhint: `ferroflow status` tells how the run stands",
-        last_holder.unwrap_or_default()
-    );
-    recovered.next_seq = chain::take_over(store, plan, holder, from, count).await?;
-    Ok(recovered)
 }
 
 async fn opening(store: &S3Store, plan: &Plan) -> anyhow::Result<Opening> {
@@ -145,6 +147,28 @@ async fn read(
 }
 
 impl Recovered {
+    /// Reads what the chain has more by now. Gives who wrote the last record of that.
+    async fn read_on(
+        &mut self,
+        store: &Arc<S3Store>,
+        plan: &Plan,
+    ) -> anyhow::Result<Option<String>> {
+        let prefix = format!("{}/launch/", layout::run_folder(&plan.flow, &plan.run));
+        let listed = store.list(&prefix).await;
+        let count = listed.context("cannot list the launch chain")?.len() as u64;
+        let mut last_holder = None;
+        for first in (self.next_seq..count).step_by(AT_ONCE) {
+            for object in read(store, plan, first..count.min(first + AT_ONCE as u64)).await? {
+                let record = LaunchRecord::read(&object).context("a launch record is damaged")?;
+                self.take(&record, LaunchRecord::turns(&object))?;
+                self.holders.insert(record.holder.clone());
+                last_holder = Some(record.holder);
+            }
+        }
+        self.next_seq = count;
+        Ok(last_holder)
+    }
+
     fn take(&mut self, record: &LaunchRecord, turns: &[u8]) -> anyhow::Result<()> {
         if !turns.is_empty() {
             let turns: Vec<Turn> = serde_json::from_slice(turns)

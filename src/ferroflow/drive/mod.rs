@@ -81,6 +81,8 @@ pub(crate) struct RunStart {
     pub host: Host,
     /// Who this is.
     pub launcher: Launcher,
+    /// The host's process.
+    pub host_pid: u32,
     /// The host's process group.
     pub launcher_group: Pid,
     /// Where events go, if anybody wants them.
@@ -131,6 +133,7 @@ pub(crate) struct Driver<S> {
     plan: Arc<Plan>,
     run: Run,
     host: Host,
+    host_pid: u32,
     host_events: mpsc::UnboundedReceiver<HostEvents>,
     host_is_gone: bool,
     store: Arc<S>,
@@ -189,6 +192,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             plan,
             host,
             launcher,
+            host_pid,
             launcher_group,
             events,
             fork_server,
@@ -225,6 +229,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             batch,
             batch_events,
             host,
+            host_pid,
             host_events,
             host_is_gone: false,
             store,
