@@ -86,6 +86,7 @@ impl Call {
             operation: &self.operation,
             subject: &subject,
             index: None,
+            task: None,
             by: Some(&self.by),
         });
         let fault = fired.as_ref().map(|fired| &fired.fault);

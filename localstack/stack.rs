@@ -135,7 +135,7 @@ fn services(
     s3.create_bucket_if_missing(BUCKET).map_err(io)?;
     let simulator = Simulator::new(simulation, s3.clone(), context.clock);
     Ok(Arc::new(Services {
-        batch: Batch::open_with(Arc::clone(&context), credentials, simulator).map_err(io)?,
+        batch: Batch::open_with(Arc::clone(&context), credentials, Some(simulator)).map_err(io)?,
         logs: Arc::new(Logs::open(Arc::clone(&context)).map_err(io)?),
         s3,
         context,

@@ -4,6 +4,7 @@
 mod harness;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
@@ -28,7 +29,18 @@ struct Simulated {
 impl Simulated {
     /// Panics unless the run ends well and keeps what launches promise.
     fn run(launcher: Launcher, flow: &str, options: &[&str], simulation: &Value) -> Self {
-        let (lab, stack) = launched(launcher, flow, options, simulation, &[]);
+        Self::in_weather(launcher, flow, options, simulation, &json!([]))
+    }
+
+    /// The same, on a stack where things go wrong.
+    fn in_weather(
+        launcher: Launcher,
+        flow: &str,
+        options: &[&str],
+        simulation: &Value,
+        rules: &Value,
+    ) -> Self {
+        let (lab, stack) = launched(launcher, flow, options, (simulation, rules), &[]);
         let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
         let class = flow.trim_end_matches(".py").split('_').map(capital);
         let pathspec = format!("{}Flow/{}", class.collect::<String>(), run.trim());
@@ -64,22 +76,24 @@ impl Simulated {
         assert!(findings.is_empty(), "{findings:#?}");
     }
 
-    /// The times of the launcher's calls of Batch, in milliseconds.
-    fn calls(&self, operation: &str) -> Vec<i64> {
+    /// What the stack's history says of a kind.
+    fn lines(&self, kind: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
         let text = text.expect("a history");
         let lines = text.lines().map(serde_json::from_str::<Value>);
         let lines = lines.map(|line| line.expect("a line of JSON"));
-        let is_one = |line: &Value| {
+        lines.filter(|line| line["kind"] == kind).collect()
+    }
+
+    /// The times of the launcher's calls of Batch, in milliseconds.
+    fn calls(&self, operation: &str) -> Vec<i64> {
+        let mut calls = self.lines("call");
+        calls.retain(|line| {
             let call = &line["detail"];
-            line["kind"] == "call"
-                && call["operation"] == operation
-                && call["by"]["app"] == "launcher"
-        };
-        lines
-            .filter(is_one)
-            .map(|line| line["at"].as_i64().expect("a time"))
-            .collect()
+            call["operation"] == operation && call["by"]["app"] == "launcher"
+        });
+        let at = |line: &Value| line["at"].as_i64().expect("a time");
+        calls.iter().map(at).collect()
     }
 
     /// What upstream's Client sees of each task of a step.
@@ -100,13 +114,20 @@ fn launched(
     launcher: Launcher,
     flow: &str,
     options: &[&str],
-    simulation: &Value,
+    (simulation, rules): (&Value, &Value),
     environment: &[(&str, &str)],
 ) -> (Lab, Stack) {
     let lab = Lab::new(flow);
-    let file = lab.path().join("simulation.json");
-    fs::write(&file, simulation.to_string()).expect("the simulation is written");
-    let stack = Stack::start(&["--simulate", file.to_str().expect("a path that is text")]);
+    let written = |name: &str, content: &Value| {
+        let file = lab.path().join(name);
+        fs::write(&file, content.to_string()).expect("the file is written");
+        file.into_os_string()
+            .into_string()
+            .expect("a path that is text")
+    };
+    let simulation = written("simulation.json", simulation);
+    let faults = written("faults.json", rules);
+    let stack = Stack::start(&["--simulate", &simulation, "--faults", &faults]);
     let args = ["--datastore", "s3", "run", "--run-id-file", "run-id"];
     let mut command = lab.command(launcher, &[&args[..], options].concat());
     command
@@ -117,6 +138,15 @@ fn launched(
         .envs(environment.iter().copied());
     lab.start(command).wait().exited(0).says("all are joined");
     (lab, stack)
+}
+
+/// Whether the caller of SubmitJob cannot know whether a job was made.
+fn is_unknown(fault: &Value) -> bool {
+    let answers = ["refuse", "refuse_after_effect"];
+    fault == "lose_reply"
+        || answers
+            .iter()
+            .any(|how| fault[how]["status"].as_u64() >= Some(500))
 }
 
 fn capital(word: &str) -> String {
@@ -253,7 +283,7 @@ fn siblings_are_registered_with_a_service_at_the_same_time() {
         Launcher::Ferroflow,
         "simulated.py",
         &options,
-        &simulation,
+        (&simulation, &json!([])),
         &environment,
     );
     let report = service.report();
@@ -265,4 +295,77 @@ fn siblings_are_registered_with_a_service_at_the_same_time() {
     assert!(requests("GET flows/runs/steps") <= 30);
     let at_once = report["at_once"].as_u64().expect("a number");
     assert!((8..=24).contains(&at_once), "{at_once}");
+}
+
+/// Throttles, errors before and after the effect, lost replies, lost hosts. What is met is drawn from a seed;
+/// `benches/weather.py` does the same to a thousand tasks, by many seeds.
+#[test]
+fn two_hundred_tasks_outlive_a_bad_day() {
+    const SEED: u64 = 7;
+    let refusal =
+        |when: &str, status: u16, code: &str| json!({when: {"status": status, "code": code}});
+    let rule = |operation: &str, probability: f64, fault: Value| json!({"operation": operation, "seed": SEED, "probability": probability, "fault": fault});
+    let mut rules = vec![rule("SubmitJob", 0.2, json!("lose_reply"))];
+    for operation in ["SubmitJob", "DescribeJobs", "ListJobs"] {
+        let throttle = refusal("refuse", 429, "TooManyRequestsException");
+        rules.push(rule(operation, 0.3, throttle));
+        let (before, after) = ((500, "ServerException"), (503, "ServiceUnavailable"));
+        rules.push(rule(operation, 0.05, refusal("refuse", before.0, before.1)));
+        let after = refusal("refuse_after_effect", after.0, after.1);
+        rules.push(rule(operation, 0.05, after));
+    }
+    // Tasks of this machine would wait long for upstream's own retries.
+    for operation in ["GetObject", "HeadObject", "ListObjectsV2", "PutObject"] {
+        let mut slow = rule(operation, 0.05, refusal("refuse", 503, "SlowDown"));
+        slow["client"] = "aws-sdk-rust".into();
+        rules.push(slow);
+    }
+    let mut slow = rule(
+        "PutObject",
+        0.05,
+        refusal("refuse_after_effect", 503, "SlowDown"),
+    );
+    slow["client"] = "aws-sdk-rust".into();
+    rules.push(slow);
+    let mut reclaim = rule("StartJob", 0.2, json!({"lose_host": 0.3}));
+    reclaim["subject"] = "-work-".into();
+    reclaim["at_most_per_subject"] = 3.into();
+    rules.push(reclaim);
+    let simulation = json!({
+        "work": {"next": ["join"], "seconds": {"from": 0.5, "to": 2, "seed": SEED}},
+        "join": {"next": ["end"], "joins_foreach": true},
+    });
+    let options = ["--max-workers", "120", "--max-num-splits", "200"];
+    let run = Simulated::in_weather(
+        Launcher::Ferroflow,
+        "simulated.py",
+        &options,
+        &simulation,
+        &rules.into(),
+    );
+
+    let work = run.tasks["work"].as_array().expect("a list");
+    assert_eq!(work.len(), 200);
+    assert!(work.iter().all(|task| task["successful"] == true));
+    let last = |task: &Value| task["attempt"].as_u64().expect("a number");
+    let lost: u64 = work.iter().map(last).sum();
+    assert!((20..=80).contains(&lost), "{lost} attempts were lost");
+    assert!(work.iter().all(|task| last(task) <= 3));
+
+    let (mut made, mut again) = (BTreeSet::new(), 0);
+    for job in run.lines("job.submitted") {
+        let is_first = made.insert(job["detail"]["jobName"].to_string());
+        again += usize::from(!is_first);
+    }
+    let mut unknown = run.lines("call");
+    unknown.retain(|line| {
+        let call = &line["detail"];
+        call["operation"] == "SubmitJob" && is_unknown(&call["fault"])
+    });
+    assert!(
+        again <= unknown.len(),
+        "{again} jobs were submitted again, after {} replies that told nothing",
+        unknown.len()
+    );
+    assert!(!unknown.is_empty());
 }

@@ -10,11 +10,12 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
+    container,
     event::Outcome,
-    job::{JobKey, Needs},
+    job::{JobKey, Needs, Submission},
     outcome::{exited, failed, not_started, outcome, stopped, task_id},
     process::{self, Ended, Job, Killed, StartError},
-    resource::{ComputeEnvironment, Platform},
+    resource::{ComputeEnvironment, JobDefinition, Platform},
     service::{Control, Shared},
     simulated,
     state::State,
@@ -64,9 +65,7 @@ impl Order {
         let job_id = submission.id(key.index);
         let attempt = submission.job(key.index)?.attempt();
         let text = |name: &str| Some(definition.container.get(name)?.as_str()?.to_owned());
-        let environment = super::container::variables(&definition.container)
-            .chain(super::container::variables(&submission.spec.overrides))
-            .collect();
+        let environment = environment(definition, submission);
         let environments = &state.environments;
         let platform = environments
             .get(&compute_environment)
@@ -115,6 +114,16 @@ impl Order {
         };
         Some((context.clock.real(*after), context.clock.real(grace)))
     }
+}
+
+/// What a container is told: the override's variables come after the definition's.
+pub(super) fn environment(
+    definition: &JobDefinition,
+    submission: &Submission,
+) -> BTreeMap<String, String> {
+    container::variables(&definition.container)
+        .chain(container::variables(&submission.spec.overrides))
+        .collect()
 }
 
 /// Which start of an attempt.

@@ -12,12 +12,15 @@ use super::{
     admission::Decision,
     event::Event,
     job::JobKey,
-    run::{self, Order},
+    run::{self, Order, environment},
     service::{Control, Core, Shared},
+    state::State,
+    substitution::command_of,
 };
 use crate::{
     ApiError,
     faults::{self, Fault, Fired, START_JOB},
+    simulate::Container,
 };
 
 /// The journal is written anew when that many lines have come since.
@@ -105,10 +108,12 @@ impl Shared {
         let Some(submission) = core.state.submission(key.submission) else {
             return Ok(None);
         };
+        let task = self.task_of(&core.state, key);
         let fired = self.context.fire(faults::Event {
             operation: START_JOB,
             subject: &submission.spec.name,
             index: key.index,
+            task: task.as_deref(),
             by: None,
         });
         let queue = submission.spec.queue.clone();
@@ -131,6 +136,23 @@ impl Shared {
             }
             fault => Ok(fault),
         }
+    }
+
+    /// The task that a job runs, where it matters and can be known.
+    fn task_of(&self, state: &State, key: JobKey) -> Option<String> {
+        let simulator = self.simulator.as_ref()?;
+        if !self.context.faults.count_subjects() {
+            return None;
+        }
+        let submission = state.submission(key.submission)?;
+        let definition = state.definition_of(submission)?;
+        simulator.task_of(&Container {
+            command: &command_of(submission, definition),
+            environment: &environment(definition, submission),
+            job_id: &submission.id(key.index),
+            index: key.index,
+            task: String::new(),
+        })
     }
 
     /// Nothing of a queue is placed for a while.

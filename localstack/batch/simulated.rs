@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
@@ -27,12 +28,13 @@ pub(super) async fn run(
         return stopped(shared, order, None);
     }
     shared.running(order.key, order.attempt, None);
+    let task = order.task(Start::First);
     let container = Container {
         command: &order.command,
         environment: &order.environment,
         job_id: &order.job_id,
         index: order.key.index,
-        task: order.task(Start::First),
+        task: task.clone(),
     };
     let begun = match simulator.begin(&container) {
         Ok(begun) => begun,
@@ -52,6 +54,8 @@ pub(super) async fn run(
         Cause::Fault if is_told => simulator.terminate(&begun),
         Cause::Fault | Cause::StackEnds => KILLED,
     };
+    let detail = json!({"jobId": order.job_id, "task": task});
+    shared.record("container.ended", detail);
     let killed = Killed::No;
     outcome(shared, order, cause, Ended { code, killed })
 }

@@ -26,8 +26,7 @@ pub struct Rule {
     pub nth: u64,
     /// How many matches it can fire on; 1 unless there is a probability.
     pub times: u64,
-    /// How often it fires at most on one subject. All jobs of a task of Ferroflow's are one subject, each child of an
-    /// array is one.
+    /// How often it fires at most on one subject. All jobs of a task of Ferroflow's are one subject.
     pub at_most_per_subject: Option<u64>,
     /// What happens.
     pub fault: Fault,

@@ -18,6 +18,8 @@ pub struct Event<'a> {
     pub subject: &'a str,
     /// Of a child of an array.
     pub index: Option<u32>,
+    /// The task that a job of Ferroflow's runs, where that is known: its name tells only the first one of an array.
+    pub task: Option<&'a str>,
     /// Who calls.
     pub by: Option<&'a Caller>,
 }
@@ -43,7 +45,7 @@ pub struct Faults {
 struct Counted {
     rule: Rule,
     matches: u64,
-    /// By subject and index; empty for rules without a bound.
+    /// By task, or by subject and index; empty for rules without a bound.
     fired: HashMap<(String, Option<u32>), u64>,
 }
 
@@ -79,6 +81,13 @@ impl Faults {
         found
     }
 
+    /// Whether any rule counts what it does to each subject.
+    pub(crate) fn count_subjects(&self) -> bool {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = rules.iter();
+        rules.any(|counted| counted.rule.at_most_per_subject.is_some())
+    }
+
     /// How old an answer can get by these rules.
     pub(crate) fn longest_lag(&self) -> Duration {
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +110,10 @@ impl Counted {
         let Some(most) = rule.at_most_per_subject else {
             return true;
         };
-        let subject = (task_of(event.subject).to_owned(), event.index);
+        let subject = match event.task {
+            Some(task) => (task.to_owned(), None),
+            None => (task_of(event.subject).to_owned(), event.index),
+        };
         let fired = self.fired.entry(subject).or_default();
         if *fired >= most {
             return false;
@@ -137,6 +149,7 @@ mod tests {
             operation: "StartJob",
             subject,
             index,
+            task: None,
             by: None,
         }
     }
@@ -146,6 +159,7 @@ mod tests {
             operation,
             subject,
             index: None,
+            task: None,
             by: None,
         }
     }
@@ -202,6 +216,15 @@ mod tests {
         assert_eq!(fired, [true, true, false, false]);
         assert!(fires("u-F-1-work-4-0-L9-01234567", None));
         assert!(fires(&attempts[0], Some(0)) && fires(&attempts[0], Some(1)));
+        let of_task = |name: &str, index| {
+            let start = Event {
+                task: Some("1/work/7"),
+                ..job(name, index)
+            };
+            faults.fire(start).is_some()
+        };
+        let fired = [(Some(5)), (Some(2)), None].map(|index| of_task(&attempts[0], index));
+        assert_eq!(fired, [true, true, false]);
     }
 
     #[test]

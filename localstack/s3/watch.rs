@@ -58,6 +58,7 @@ impl S3Access for Watch {
                 operation: &operation,
                 subject: &subject,
                 index: None,
+                task: None,
                 by: by.as_ref(),
             })
         };

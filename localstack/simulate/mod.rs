@@ -23,7 +23,7 @@ use serde_json::Value;
 
 pub(crate) use self::container::Container;
 pub use self::plan::Simulation;
-use self::{claim::Claim, container::Playing, plan::Step};
+use self::{claim::Claim, container::Playing, plan::Step, spec::Launch, task::Task};
 use crate::{Clock, s3::S3};
 
 /// By which a job says whose step it is; upstream's and Ferroflow's jobs both do.
@@ -72,13 +72,18 @@ fn nonsense(text: impl Into<String>) -> Failure {
 }
 
 impl Simulator {
-    pub(crate) fn new(simulation: Simulation, s3: S3, clock: Clock) -> Option<Arc<Self>> {
-        let new = |simulation| Self {
+    pub(crate) fn new(simulation: Simulation, s3: S3, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
             simulation,
             s3,
             clock,
-        };
-        (!simulation.is_empty()).then(|| Arc::new(new(simulation)))
+        })
+    }
+
+    /// The task of a job, whether it is played here or not, as `run/step/task`.
+    pub(crate) fn task_of(&self, container: &Container<'_>) -> Option<String> {
+        let told = self.read(container).ok();
+        told.map(|(task, _)| task.path)
     }
 
     /// Whether a job with these parameters is played here.
@@ -98,13 +103,17 @@ impl Simulator {
         })
     }
 
-    fn start(&self, container: &Container<'_>) -> Result<Begun, Failure> {
-        let (task, launch) = if spec::is_named(container) {
+    fn read(&self, container: &Container<'_>) -> Result<(Task, Option<Launch>), Failure> {
+        if spec::is_named(container) {
             let (task, launch) = spec::fetch(&self.s3, container)?;
-            (task, Some(launch))
+            Ok((task, Some(launch)))
         } else {
-            (upstream::read(container)?, None)
-        };
+            Ok((upstream::read(container)?, None))
+        }
+    }
+
+    fn start(&self, container: &Container<'_>) -> Result<Begun, Failure> {
+        let (task, launch) = self.read(container)?;
         let step = self.simulation.step(task.step()?);
         let step = step.ok_or_else(|| nonsense("the step of its task is not that of its job"))?;
         let playing = Playing::new(container, task);

@@ -82,11 +82,6 @@ impl Simulation {
     pub(super) fn step(&self, name: &str) -> Option<&Step> {
         self.0.get(name)
     }
-
-    /// Whether no step is simulated.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl Step {

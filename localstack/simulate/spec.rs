@@ -18,10 +18,10 @@ use crate::s3::S3;
 
 /// The version that is understood here.
 const VERSION: u32 = 1;
+/// By which a container is told where its spec is.
+const ADDRESS: &str = "FERROFLOW_SPEC";
 /// Bytes of an entry of the table: offset from the table's beginning (8), length (4), HMAC (32).
 const ENTRY: u64 = 44;
-/// The variable with the address of the spec.
-const SPEC: &str = "FERROFLOW_SPEC";
 
 /// The parts of a spec that matter to a container without user code.
 #[derive(Debug, Deserialize)]
@@ -51,7 +51,7 @@ pub(super) struct Launch {
 
 /// Whether the job is one of Ferroflow's: it names a spec.
 pub(super) fn is_named(container: &Container<'_>) -> bool {
-    container.environment.contains_key(SPEC)
+    container.environment.contains_key(ADDRESS)
 }
 
 /// Reads the spec, and checks it as the bootstrap does.
@@ -60,7 +60,7 @@ pub(super) fn fetch(s3: &S3, container: &Container<'_>) -> Result<(Task, Launch)
         let value = container.environment.get(name).map(String::as_str);
         value.ok_or_else(|| nonsense(format!("`{name}` is not set")))
     };
-    let url = variable(SPEC)?;
+    let url = variable(ADDRESS)?;
     let place = url
         .strip_prefix("s3://")
         .and_then(|rest| rest.split_once('/'));

@@ -14,6 +14,9 @@ from .errors import one_line
 
 VARIABLE = "FERROFLOW_ATTACH"
 
+# In the metadata of a run that was taken over: the process id of its host. Upstream passes it by.
+HOST = "ferroflow-host"
+
 # Of the run that this process takes over, None in all others: `run`, `params`, `from`, `namespace`.
 wanted = None
 
@@ -32,7 +35,6 @@ def adopt(runtime_module):
         kwargs.update(run_id=wanted["run"], clone_run_id=None)
         _set_namespace(wanted["namespace"])
         upstream(self, *args, **kwargs)
-        _go_on_counting(self._metadata, self._flow.name, wanted["run"])
 
     native_runtime.__init__ = __init__
     native_runtime.persist_constants = _have_constants
@@ -104,9 +106,10 @@ def _set_namespace(name):
     namespace(name or None)
 
 
-def _go_on_counting(metadata, flow, run):
-    """The local provider numbers tasks from 1 in each process; a new one must not have the number of an old one."""
-    if metadata.TYPE != "local" or not hasattr(metadata, "_task_id_seq"):
+def go_on_counting(metadata, flow, run):
+    """The local provider numbers tasks from 1 in each process; a new one must not have the number of an old one. Called when the
+    engine asks for the first task: it has seen to it before that no other host makes any."""
+    if not wanted or metadata.TYPE != "local" or not hasattr(metadata, "_task_id_seq"):
         return
     folder = type(metadata)._make_path(flow, run, create_on_absent=False)
     if not folder or not os.path.isdir(folder):
@@ -114,6 +117,37 @@ def _go_on_counting(metadata, flow, run):
     steps = [step.path for step in os.scandir(folder) if step.is_dir()]
     numbers = [int(name) for step in steps for name in os.listdir(step) if name.isdigit()]
     metadata._task_id_seq = max(numbers, default=0)
+
+
+class TakenOver(Exception):
+    """Another launcher drives the run: this host makes no more tasks of it."""
+
+    def __init__(self):
+        super().__init__("another launcher has taken the run over")
+
+
+def check(metadata, flow, run):
+    """Raises `TakenOver` where the engine of another host says so, which it does in a file of the local provider's folder, for
+    lack of which tasks of a launcher that slept would be seen for ever as some that never ran."""
+    if metadata.TYPE != "local":
+        return
+    folder = type(metadata)._make_path(flow, run, create_on_absent=False)
+    try:
+        with open(os.path.join(folder or "", "_meta", HOST), encoding="utf-8") as file:
+            host = file.read()
+    except OSError:
+        return  # the run was not taken over
+    if host != str(os.getpid()):
+        raise TakenOver()
+
+
+def complete(metadata, run, step, task_id):
+    """A host that was killed while it made a task may have left no more than the task's folder, which upstream takes for
+    no task of the local provider's."""
+    if metadata.TYPE != "local" or not hasattr(metadata, "_ensure_meta"):
+        return
+    metadata._ensure_meta("step", run, step, None)
+    metadata._ensure_meta("task", run, step, task_id)
 
 
 def origin(runtime):

@@ -13,7 +13,7 @@ import sys
 import traceback
 from types import SimpleNamespace
 
-from . import events, fork_server, runner
+from . import attach, events, fork_server, runner
 from .batch import BatchSteps
 from .binary import locate
 from .credentials import Credentials
@@ -186,7 +186,9 @@ class Host:
         except BaseException as error:
             self._refused[question["id"]] = error
             text = unicode_only(traceback.format_exc())
-            send({"type": "refused", "id": question["id"], "error": one_line(error), "traceback": text})
+            taken_over = isinstance(error, attach.TakenOver)
+            answer = {"type": "refused", "id": question["id"], "error": one_line(error), "traceback": text}
+            send(dict(answer, taken_over=taken_over))
 
     def _prepare(self, question):
         signals = self._engine.signals

@@ -17,7 +17,7 @@ import tempfile
 import time
 from types import SimpleNamespace
 
-from . import siblings
+from . import attach, siblings
 from .batch import LONGEST_ARGUMENT, Inexpressible, Unsubmittable, step_takes_input_file
 from .errors import is_required, refused_step, required_step
 from .forkable import changed_command, changed_variables
@@ -101,6 +101,7 @@ class Preparer:
         self._folder = None
         self._told = set()
         self._different = {}
+        self._counts = False
         self._writes = _Writes(runtime._flow_datastore)
         self.tasks = {}
 
@@ -167,11 +168,14 @@ class Preparer:
         others = [{"task_id": task.task_id, "writes": answers[1]["writes"]}]
         left = itertools.takewhile(lambda _: time.monotonic() < until, asked[1:])
         with siblings.in_bulk(self._runtime._metadata) as at_a_time:
-            new = functools.partial(siblings.registered, task)
-            for question, sibling in siblings.each(new, left, at_a_time):
+            for question, sibling in siblings.each(functools.partial(self._sibling, task), left, at_a_time):
                 self.tasks[question["task"]] = sibling
                 others.append({"task_id": sibling.task_id, "writes": write(sibling.task_id)})
         return others
+
+    def _sibling(self, task, question):
+        self._check_run()
+        return siblings.registered(task, question)
 
     def _attempt_file(self, answers):
         """What writes `0.attempt.json`, as the first two tasks show it."""
@@ -228,6 +232,7 @@ class Preparer:
             print(line, file=sys.stderr, flush=True)
 
     def _launch(self, question):
+        self._check_run()
         made = []
         with self._recording(made, question.get("max_user_code_retries")), self._writes.taking():
             try:
@@ -239,6 +244,14 @@ class Preparer:
                 return captured, made[-1]
         raise RuntimeError("Metaflow did not start a process for step %s" % question["step"])
 
+    def _check_run(self):
+        runtime = self._runtime
+        run = (runtime._metadata, runtime._flow.name, runtime._run_id)
+        attach.check(*run)
+        if not self._counts:
+            self._counts = True
+            attach.go_on_counting(*run)
+
     def _task_arguments(self, question):
         for path in question["input_paths"]:
             self._runtime._is_cloned.setdefault(path, False)  # as _queue_tasks does for each task that ended
@@ -247,6 +260,7 @@ class Preparer:
             kwargs["split_index"] = str(question["split_index"])  # as _queue_task_foreach
         if question.get("task_id") is not None:
             kwargs["task_id"] = question["task_id"]  # another host has made it
+            attach.complete(self._runtime._metadata, self._runtime._run_id, question["step"], question["task_id"])
         return kwargs
 
     def _known(self, question):

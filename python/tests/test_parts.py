@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from ferroflow import protocol, siblings
+from ferroflow import attach, protocol, siblings
 from ferroflow.errors import describe_status, one_line
 from ferroflow.batch import _needs_shell, _through_bash_c, Inexpressible
 from ferroflow.prepare import difference, kind_of
@@ -74,6 +74,31 @@ class Parts(unittest.TestCase):
             self.assertEqual(_through_bash_c(command), left)
         self.assertRaises(Inexpressible, _through_bash_c, 'echo "a b"')
         self.assertRaises(Inexpressible, _through_bash_c, 'echo "')
+
+    def test_a_host_whose_run_was_taken_over_makes_no_tasks(self):
+        root = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, root)
+        meta = os.path.join(root, "F", "1", "_meta")
+        os.makedirs(meta)
+
+        class Metadata:
+            TYPE = "local"
+
+            @classmethod
+            def _make_path(cls, flow, run, create_on_absent):
+                assert not create_on_absent
+                return os.path.join(root, flow, run)
+
+        def announce(pid):
+            with open(os.path.join(meta, attach.HOST), "w") as file:
+                file.write(str(pid))
+
+        attach.check(Metadata(), "F", "1")
+        announce(os.getpid())
+        attach.check(Metadata(), "F", "1")
+        announce(os.getppid())
+        self.assertRaises(attach.TakenOver, attach.check, Metadata(), "F", "1")
+        attach.check(Metadata(), "F", "2")
 
     def test_words(self):
         self.assertEqual(one_line(KeyboardInterrupt()), "KeyboardInterrupt")

@@ -112,13 +112,16 @@ fn nobody_or<'de, D: serde::Deserializer<'de>>(input: D) -> Result<By, D::Error>
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
+/// What programs are told apart by: a key, and an application id or a kind.
+pub(crate) type Program<'a> = (Option<&'a str>, Option<&'a str>);
+
 impl By {
     /// Two programs are different if they say so, or if they are of different kinds or have different keys.
     pub(crate) fn is_same_program(&self, other: &Self) -> bool {
         self.program() == other.program()
     }
 
-    pub(crate) fn program(&self) -> (Option<&str>, Option<&str>) {
+    pub(crate) fn program(&self) -> Program<'_> {
         let name = self.app.as_deref().or(self.agent.as_deref());
         (self.key.as_deref(), name)
     }
@@ -180,7 +183,7 @@ impl Line {
             "job.submitted" => read(detail, What::Submitted),
             "job.ended" => read(detail, What::JobEnded),
             "process.started" => read(detail, What::ProcessStarted),
-            "process.ended" => read(detail, What::ProcessEnded),
+            "process.ended" | "container.ended" => read(detail, What::ProcessEnded),
             _ => Ok(What::Other),
         }?;
         Ok(Self { number, at, what })

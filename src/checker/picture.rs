@@ -1,6 +1,6 @@
 //! What a history tells of runs, put together for the rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::{
     Attempt, TaskPath,
@@ -24,17 +24,25 @@ pub(crate) struct Picture<'a> {
     /// When Batch called a job terminal, by its id or that of the child.
     ended: BTreeMap<&'a str, &'a Line>,
     pub(crate) processes: Vec<Container<'a>>,
+    /// The latest of these, by job and start.
+    started: HashMap<(&'a str, &'a str), usize>,
 }
 
 /// A run whose tasks are launched on Batch.
 #[derive(Debug, Default)]
 pub(crate) struct Run<'a> {
     pub(crate) records: Vec<Record<'a>>,
+    /// Of these, by their numbers.
+    by_seq: HashMap<u64, usize>,
     users: Vec<UserProcess<'a>>,
+    /// Of these, by the nonces of their claims.
+    by_nonce: HashMap<String, usize>,
+    /// And by their containers.
+    by_container: HashMap<&'a str, Vec<usize>>,
     /// Who wrote each claim last: a nonce and a line.
     claims: BTreeMap<ClaimPlace, (String, usize)>,
     pub(crate) outcomes: Vec<Outcome<'a>>,
-    pub(crate) leases: Vec<(&'a Line, Lease)>,
+    pub(crate) leases: Vec<(&'a Line, Lease, &'a By)>,
     /// Ends and artifacts of attempts.
     pub(crate) results: Vec<TaskResult<'a>>,
 }
@@ -56,7 +64,6 @@ pub(crate) struct UserProcess<'a> {
     pub(crate) begun: &'a Line,
     /// The outcome or the end of the container; none if it lives on.
     pub(crate) ended: Option<&'a Line>,
-    nonce: String,
     /// It has said that user code did not start.
     has_not_started: bool,
 }
@@ -132,6 +139,7 @@ impl<'a> Picture<'a> {
             jobs: BTreeMap::new(),
             ended: BTreeMap::new(),
             processes: Vec::new(),
+            started: HashMap::new(),
         };
         let mut findings = Vec::new();
         for line in &history.lines {
@@ -152,11 +160,7 @@ impl<'a> Picture<'a> {
                         job.ended.get_or_insert(line);
                     }
                 }
-                What::ProcessStarted(process) => picture.processes.push(Container {
-                    started: line,
-                    process,
-                    ended: None,
-                }),
+                What::ProcessStarted(process) => picture.process_started(line, process),
                 What::ProcessEnded(process) => picture.process_ended(line, process),
                 _ => {}
             }
@@ -184,7 +188,7 @@ impl<'a> Picture<'a> {
             Own::Launch { seq } => run.launch(line, object, seq),
             Own::Claim(place) => run.claim(line, object, place),
             Own::Outcome => run.outcome(line, object),
-            Own::Lease => read(object).map(|lease| run.leases.push((line, lease))),
+            Own::Lease => read(object).map(|lease| run.leases.push((line, lease, &object.by))),
         };
         taken.err().map(|why| Finding {
             promise: Promise::Objects,
@@ -193,17 +197,26 @@ impl<'a> Picture<'a> {
         })
     }
 
-    fn process_ended(&mut self, line: &'a Line, process: &'a Process) {
-        let mut started = self.processes.iter_mut().rev();
-        let started = started.find(|started| {
-            started.process.task == process.task && started.process.job_id == process.job_id
+    fn process_started(&mut self, line: &'a Line, process: &'a Process) {
+        self.started
+            .insert((&process.job_id, &process.task), self.processes.len());
+        self.processes.push(Container {
+            started: line,
+            process,
+            ended: None,
         });
-        if let Some(started) = started {
-            started.ended = Some(line);
+    }
+
+    fn process_ended(&mut self, line: &'a Line, process: &'a Process) {
+        let started = (process.job_id.as_str(), process.task.as_str());
+        if let Some(&started) = self.started.get(&started) {
+            self.processes[started].ended = Some(line);
         }
-        let users = self.runs.values_mut().flat_map(|run| &mut run.users);
-        for user in users.filter(|user| user.by.task.as_deref() == Some(&process.task)) {
-            user.ended.get_or_insert(line);
+        for run in self.runs.values_mut() {
+            let of_container = run.by_container.get(process.task.as_str());
+            for &user in of_container.into_iter().flatten() {
+                run.users[user].ended.get_or_insert(line);
+            }
         }
     }
 
@@ -236,7 +249,7 @@ impl<'a> Run<'a> {
         if record.seq != seq {
             return Err(format!("is the record {} of the chain", record.seq));
         }
-        let before = self.records.iter().find(|known| known.header.seq == seq);
+        let before = self.by_seq.get(&seq).map(|&known| &self.records[known]);
         // Whoever does not know whether the first try has arrived may write the same again, where the store lets it.
         match before {
             Some(before) if before.header != record => {
@@ -247,6 +260,7 @@ impl<'a> Run<'a> {
             }
             Some(_) => Ok(()),
             None => {
+                self.by_seq.insert(seq, self.records.len());
                 self.records.push(Record {
                     line,
                     by: &object.by,
@@ -274,12 +288,16 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         if let Claim::Claimed { nonce, .. } = claim {
+            self.by_nonce.insert(nonce, self.users.len());
+            if let Some(container) = &object.by.task {
+                let users = self.by_container.entry(container).or_default();
+                users.push(self.users.len());
+            }
             self.users.push(UserProcess {
                 place,
                 by: &object.by,
                 begun: line,
                 ended: None,
-                nonce,
                 has_not_started: false,
             });
         }
@@ -291,10 +309,8 @@ impl<'a> Run<'a> {
 
     fn outcome(&mut self, line: &'a Line, object: &'a Object) -> Result<(), String> {
         let outcome: TaskOutcome = read(object)?;
-        let user = self
-            .users
-            .iter_mut()
-            .find(|user| user.nonce == outcome.nonce);
+        let user = self.by_nonce.get(&outcome.nonce);
+        let user = user.map(|&user| &mut self.users[user]);
         let of = user.as_ref().map(|user| user.place.clone());
         if let Some(user) = user {
             user.ended.get_or_insert(line);

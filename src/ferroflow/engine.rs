@@ -80,6 +80,7 @@ pub(crate) fn run(fd: RawFd, fork_fd: Option<RawFd>, events_fd: Option<RawFd>) -
         let start = RunStart {
             plan: *plan,
             host,
+            host_pid: hello.pid,
             launcher: launcher(hello),
             launcher_group,
             events: report::Events::to(for_programs),
@@ -183,7 +184,9 @@ async fn connect(
         launcher: start.launcher.clone(),
         holder,
         lease,
-        next_seq: recovered.as_ref().map(|recovered| recovered.next_seq),
+        taken_over: recovered
+            .as_ref()
+            .map(|recovered| (recovered.next_seq, recovered.holders.clone())),
         raises: recovered
             .as_ref()
             .map_or_else(Vec::new, |it| it.raises.clone()),

@@ -7,7 +7,10 @@
 use std::{
     collections::BTreeMap,
     str::FromStr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use model::run_record::ApiCalls;
@@ -63,6 +66,7 @@ pub(super) struct Limits {
     pub(super) terminate: Bucket,
     pub(super) setup: Bucket,
     all: Bucket,
+    is_closed: AtomicBool,
     calls: Mutex<BTreeMap<&'static str, ApiCalls>>,
 }
 
@@ -77,14 +81,23 @@ impl Limits {
             terminate: bucket(TERMINATE),
             setup: bucket(SETUP),
             all: Bucket::new(all),
+            is_closed: AtomicBool::new(false),
             calls: Mutex::default(),
         }
     }
 
-    /// Waits until the action's own bucket and that of all actions allow a call.
+    /// Waits until the action's own bucket and that of all actions allow a call; for ever once there are to be none.
     pub(super) async fn admit(&self, bucket: &Bucket) {
         bucket.take().await;
         self.all.take().await;
+        if self.is_closed.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// From now on no call is allowed.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
     }
 
     /// The service has asked for fewer calls.
@@ -133,6 +146,8 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::time::Instant;
 
     use super::*;
@@ -171,6 +186,16 @@ mod tests {
         }
         let waited = start.elapsed().as_secs_f64();
         assert!((4.9..5.1).contains(&waited), "{waited}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_allowed_any_more() {
+        let limits = Limits::new(CallsPerSecond::default());
+        limits.admit(&limits.list).await;
+        limits.close();
+        let day = Duration::from_hours(24);
+        let admitted = tokio::time::timeout(day, limits.admit(&limits.list)).await;
+        assert!(admitted.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,6 +47,11 @@ impl Client {
         })
     }
 
+    /// From now on makes no call any more, in any clone: whoever asks for one waits for ever.
+    pub fn close(&self) {
+        self.limits.close();
+    }
+
     /// What calls were made so far, by action.
     pub fn calls_so_far(&self) -> BTreeMap<String, ApiCalls> {
         self.limits.calls_so_far()

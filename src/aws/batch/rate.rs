@@ -25,6 +25,9 @@ pub(super) const FLOOR: f64 = 0.5;
 #[derive(Debug)]
 pub(super) struct Bucket {
     full: f64,
+    /// Held by the first in line. The others look at the clock only when it is their turn: for a process that was stopped for
+    /// a while, all of them would be due at once.
+    line: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -45,6 +48,7 @@ impl Bucket {
         let now = Instant::now();
         Self {
             full: rate,
+            line: tokio::sync::Mutex::default(),
             state: Mutex::new(State {
                 rate,
                 tokens: rate.max(1.0),
@@ -85,6 +89,7 @@ impl Bucket {
     }
 
     pub(super) async fn take(&self) {
+        let _first = self.line.lock().await;
         let wait = {
             let mut state = self.refilled();
             state.tokens -= 1.0;
@@ -136,6 +141,27 @@ mod tests {
             bucket.take().await;
         }
         start.elapsed().as_secs_f64()
+    }
+
+    /// As a process that was stopped, and whose timers are all due.
+    #[tokio::test(start_paused = true)]
+    async fn those_that_waited_through_a_stop_do_not_come_at_once() {
+        let bucket = std::sync::Arc::new(Bucket::new(5.0));
+        let done = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        for _ in 0..30 {
+            let (bucket, done) = (bucket.clone(), done.clone());
+            tokio::spawn(async move {
+                bucket.take().await;
+                done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            });
+        }
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_mins(1)).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let made = done.load(std::sync::atomic::Ordering::Relaxed);
+        assert!((10..=12).contains(&made), "{made}");
     }
 
     #[tokio::test(start_paused = true)]

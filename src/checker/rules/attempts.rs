@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Attempt, TaskPath};
+use model::{Attempt, TaskPath, launch_record::Member};
 
 use crate::{
     Expectations, Finding, Promise,
@@ -74,19 +74,24 @@ fn numbers(run: &Run<'_>) -> Vec<Finding> {
 
 /// An attempt that says it went well, and has left a result.
 fn winners(run: &Run<'_>) -> Vec<Finding> {
+    let done = run.results.iter();
+    let done = done.filter(|result| result.object.key.ends_with("DONE.lock"));
+    let done: BTreeSet<_> = done.map(|result| (&result.task, result.attempt)).collect();
     let mut winners: BTreeMap<&TaskPath, Vec<(u32, usize)>> = BTreeMap::new();
     for outcome in run.outcomes.iter().filter(|outcome| outcome.is_success()) {
         let Some(of) = &outcome.of else { continue };
-        let is_done = run.results.iter().any(|result| {
-            result.object.key.ends_with("DONE.lock")
-                && (&result.task, result.attempt) == (&of.task, of.attempt)
-        });
+        let is_done = done.contains(&(&of.task, of.attempt));
         let of_task = winners.entry(&of.task).or_default();
         let Attempt(attempt) = of.attempt;
         // An outcome can be written twice.
         if is_done && of_task.iter().all(|(known, _)| *known != attempt) {
             of_task.push((attempt, outcome.line.number));
         }
+    }
+    let mut launched: BTreeMap<&TaskPath, Vec<(&Record<'_>, &Member)>> = BTreeMap::new();
+    for (record, _, member) in run.members() {
+        let of_task = launched.entry(&member.task).or_default();
+        of_task.push((record, member));
     }
     let mut findings = Vec::new();
     for (task, winners) in winners {
@@ -100,10 +105,10 @@ fn winners(run: &Run<'_>) -> Vec<Finding> {
                 lines,
             ));
         }
-        let later = run.members().find(|(record, _, member)| {
-            member.task == *task && member.attempt > Attempt(first) && is_after(record, line)
-        });
-        if let Some((record, _, member)) = later {
+        let mut launched = launched.get(task).into_iter().flatten();
+        let later = launched
+            .find(|(record, member)| member.attempt > Attempt(first) && record.line.number > line);
+        if let Some((record, member)) = later {
             let text = format!(
                 "attempt {} of {task} was launched though attempt {first} had succeeded",
                 member.attempt
@@ -112,8 +117,4 @@ fn winners(run: &Run<'_>) -> Vec<Finding> {
         }
     }
     findings
-}
-
-fn is_after(record: &Record<'_>, line: usize) -> bool {
-    record.line.number > line
 }

@@ -20,18 +20,19 @@ fn of_run(run: &Run<'_>, expected: &BTreeMap<String, usize>) -> Vec<Finding> {
     let with_bug = tasks
         .into_iter()
         .filter_map(|task| Some((task, *expected.get(task.step.as_str())?)));
+    let mut failed: BTreeMap<&TaskPath, BTreeMap<Attempt, usize>> = BTreeMap::new();
+    for failure in run
+        .outcomes
+        .iter()
+        .filter(|outcome| outcome.is_own_failure())
+    {
+        if let Some(of) = &failure.of {
+            let of_task = failed.entry(&of.task).or_default();
+            of_task.insert(of.attempt, failure.line.number);
+        }
+    }
     let finding = |(task, expected): (&TaskPath, usize)| {
-        let failures = run.outcomes.iter().filter(|outcome| {
-            outcome.is_own_failure() && outcome.of.as_ref().is_some_and(|of| of.task == *task)
-        });
-        let by_attempt: BTreeMap<Option<Attempt>, usize> = failures
-            .map(|failure| {
-                (
-                    failure.of.as_ref().map(|of| of.attempt),
-                    failure.line.number,
-                )
-            })
-            .collect();
+        let by_attempt = failed.get(task).cloned().unwrap_or_default();
         let count = by_attempt.len();
         (count != expected).then(|| Finding {
             promise: Promise::Failures,

@@ -5,11 +5,14 @@ use crate::{
     Expectations, Finding, Promise,
     history::{By, Line, S3Call, What},
     objects::{Own, own},
-    picture::{Picture, Run},
+    picture::{Picture, Record, Run},
 };
 
 /// `If-None-Match` found something.
 const PRECONDITION_FAILED: u16 = 412;
+
+/// A launcher has met what it has read: on a busy machine that is a while after the store has answered.
+const TO_READ_IT_MS: i64 = 500;
 
 pub(super) fn check(picture: &Picture<'_>, _: &Expectations) -> Vec<Finding> {
     let runs = picture.runs.values();
@@ -49,13 +52,13 @@ fn calls(picture: &Picture<'_>, run: &Run<'_>) -> Vec<Finding> {
         if before.header.holder == after.header.holder || before.by.is_same_program(after.by) {
             continue;
         }
-        let Some(met) = meets(picture.lines, before.by, after.line) else {
+        let Some(met) = meets(picture.lines, run, before.by, after) else {
             continue;
         };
         let late = picture.lines.iter().filter(|line| match &line.what {
             What::Call(call) => {
                 line.number > met.number
-                    && call.began > met.at
+                    && call.began > met.at + TO_READ_IT_MS
                     && call.service == "batch"
                     && call.by.is_same_program(before.by)
             }
@@ -66,7 +69,7 @@ fn calls(picture: &Picture<'_>, run: &Run<'_>) -> Vec<Finding> {
             findings.push(Finding {
                 promise: Promise::Fence,
                 text: format!(
-                    "the launcher {} went on calling AWS Batch after it had met the record {} of another",
+                    "the launcher {} went on calling AWS Batch after it had met the record {} of another, or its lease",
                     before.header.holder, after.header.seq
                 ),
                 lines: [vec![after.line.number, met.number], late].concat(),
@@ -76,23 +79,37 @@ fn calls(picture: &Picture<'_>, run: &Run<'_>) -> Vec<Finding> {
     findings
 }
 
-/// When a launcher has met a record of the one that took its run over: its own write was refused.
-fn meets<'a>(lines: &'a [Line], launcher: &By, takeover: &Line) -> Option<&'a Line> {
-    let mut later = lines.iter().filter(|line| line.number > takeover.number);
+/// When a launcher has met a record, or the lease, of the one that took its run over: its own write was refused.
+fn meets<'a>(
+    lines: &'a [Line],
+    run: &Run<'_>,
+    launcher: &By,
+    takeover: &Record<'_>,
+) -> Option<&'a Line> {
+    let mut leases = run.leases.iter();
+    let lease = leases.find(|(line, _, by)| {
+        line.number > takeover.line.number && by.is_same_program(takeover.by)
+    });
+    let lease = lease.map_or(usize::MAX, |(line, ..)| line.number);
+    let mut later = lines
+        .iter()
+        .filter(|line| line.number > takeover.line.number);
     later.find(|line| match &line.what {
         What::S3Call(call) => {
             call.status == PRECONDITION_FAILED
                 && call.by.is_same_program(launcher)
-                && is_write_of_record(call)
+                && match write_of(call) {
+                    Some(Own::Launch { .. }) => true,
+                    Some(Own::Lease) => line.number > lease,
+                    _ => false,
+                }
         }
         _ => false,
     })
 }
 
-fn is_write_of_record(call: &S3Call) -> bool {
-    let (Some(bucket), Some(key)) = (&call.bucket, &call.key) else {
-        return false;
-    };
-    call.operation.as_deref() == Some("PutObject")
-        && matches!(own(bucket, key), Some((_, Own::Launch { .. })))
+fn write_of(call: &S3Call) -> Option<Own> {
+    let (bucket, key) = (call.bucket.as_ref()?, call.key.as_ref()?);
+    let is_write = call.operation.as_deref() == Some("PutObject");
+    is_write.then(|| own(bucket, key).map(|(_, own)| own))?
 }

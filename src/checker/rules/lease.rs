@@ -16,10 +16,10 @@ pub(super) fn check(picture: &Picture<'_>, expectations: &Expectations) -> Vec<F
 }
 
 fn late(run: &Run<'_>, user: &UserProcess<'_>, times: LeaseTimes) -> Option<Finding> {
-    let (line, lease) = run
+    let (line, lease, _) = run
         .leases
         .iter()
-        .rfind(|(line, _)| line.number < user.begun.number)?;
+        .rfind(|(line, ..)| line.number < user.begun.number)?;
     let age = user.begun.at - line.at;
     let (allowed, why) = match lease.state {
         LeaseState::Running => (times.lapse + times.cadence, "was last renewed"),

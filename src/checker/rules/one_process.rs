@@ -1,8 +1,6 @@
 //! User code starts at most once per attempt, and only the container that holds the claim writes results.
 
-use std::collections::BTreeMap;
-
-use model::{Attempt, TaskPath};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Expectations, Finding, Promise,
@@ -14,11 +12,7 @@ pub(super) fn check(picture: &Picture<'_>, _: &Expectations) -> Vec<Finding> {
     let runs = picture.runs.values();
     runs.flat_map(|run| {
         let mut findings = several(run);
-        findings.extend(
-            run.results
-                .iter()
-                .filter_map(|result| stranger(run, result)),
-        );
+        findings.extend(strangers(run));
         findings
     })
     .collect()
@@ -39,25 +33,36 @@ fn several(run: &Run<'_>) -> Vec<Finding> {
     several.map(finding).collect()
 }
 
-/// A container that wrote a result of an attempt that was launched, and had not claimed it.
-fn stranger(run: &Run<'_>, result: &TaskResult<'_>) -> Option<Finding> {
-    let writer = result.object.by.task.as_deref()?;
-    let is_of =
-        |task: &TaskPath, attempt: Attempt| *task == result.task && attempt == result.attempt;
-    let mut members = run.members();
-    if !members.any(|(.., member)| is_of(&member.task, member.attempt)) {
-        return None;
-    }
-    let mut users = run.users();
-    let holds = users.any(|user| {
-        is_of(&user.place.task, user.place.attempt) && user.by.task.as_deref() == Some(writer)
-    });
-    (!holds).then(|| Finding {
+/// Containers that wrote a result of an attempt that was launched, and had not claimed it.
+fn strangers(run: &Run<'_>) -> Vec<Finding> {
+    let launched: BTreeSet<_> = run
+        .members()
+        .map(|(.., member)| (&member.task, member.attempt))
+        .collect();
+    let holders: BTreeSet<_> = run
+        .users()
+        .map(|user| {
+            let place = &user.place;
+            (&place.task, place.attempt, user.by.task.as_deref())
+        })
+        .collect();
+    let is_strange = |result: &&TaskResult<'_>| {
+        let (task, attempt, writer) = (
+            &result.task,
+            result.attempt,
+            result.object.by.task.as_deref(),
+        );
+        writer.is_some()
+            && launched.contains(&(task, attempt))
+            && !holders.contains(&(task, attempt, writer))
+    };
+    let finding = |result: &TaskResult<'_>| Finding {
         promise: Promise::OneProcess,
         text: format!(
             "a container without the claim wrote `{}` of {}/{}",
             result.object.key, result.task, result.attempt
         ),
         lines: vec![result.line.number],
-    })
+    };
+    run.results.iter().filter(is_strange).map(finding).collect()
 }

@@ -56,6 +56,9 @@ pub enum HostError {
         /// One line.
         error: String,
     },
+    /// The run is another launcher's now.
+    #[error("another launcher's flow host serves the run")]
+    TakenOver,
 }
 
 /// What arrives from the host without having been asked for.
@@ -325,10 +328,16 @@ async fn read_all(
                 id,
                 error,
                 traceback,
+                taken_over,
             }) => {
                 tracing::debug!(id, error, traceback, "the flow host refused");
+                let why = if taken_over {
+                    HostError::TakenOver
+                } else {
+                    HostError::Refused { id, error }
+                };
                 if let Some(waiting) = open.remove(&id) {
-                    waiting.refuse(HostError::Refused { id, error });
+                    waiting.refuse(why);
                 }
             }
             Ok(FromHost::Signal { signo }) => {

@@ -40,6 +40,9 @@ pub enum FromHost {
         /// Python's traceback.
         #[serde(default)]
         traceback: String,
+        /// It has found that the run is another launcher's now.
+        #[serde(default)]
+        taken_over: bool,
     },
     /// The host got a signal.
     Signal {

@@ -134,6 +134,7 @@ async fn questions_find_their_answers() {
         host.prepare(question(4, &step)),
         host.prepare(question(5, &step)),
     );
+    let third = host.prepare(question(6, &step));
     let script = tokio::task::spawn_blocking(move || {
         let (one, two) = (scripted.hear(), scripted.hear());
         assert_eq!((&one["task"], &two["task"]), (&json!(4), &json!(5)));
@@ -141,6 +142,10 @@ async fn questions_find_their_answers() {
             "argv": ["true"], "env": {"set": {}, "unset": []}, "cwd": "/",
             "place": {"kind": "local"}, "writes": [{"key": "F/1/a/9/0.attempt.json", "body": "{}"}]}));
         scripted.say(&json!({"type": "refused", "id": two["id"], "error": "no", "traceback": ""}));
+        let three = scripted.hear();
+        scripted.say(
+            &json!({"type": "refused", "id": three["id"], "error": "not ours", "taken_over": true}),
+        );
         scripted.say(&json!({"type": "signal", "signo": 15}));
         scripted
     });
@@ -153,6 +158,7 @@ async fn questions_find_their_answers() {
     let (key, body) = ("F/1/a/9/0.attempt.json".to_owned(), "{}".to_owned());
     assert_eq!(prepared.writes, [DatastoreWrite { key, body }]);
     assert!(matches!(second.await, Err(HostError::Refused { error, .. }) if error == "no"));
+    assert!(matches!(third.await, Err(HostError::TakenOver)));
     let mut scripted = script.await.unwrap();
     assert!(matches!(events.recv().await, Some(HostEvents::Signal(15))));
 

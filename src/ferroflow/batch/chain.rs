@@ -4,7 +4,7 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use anyhow::{Context, anyhow};
-use aws::s3::S3Store;
+use aws::{batch::Client, s3::S3Store};
 use bytes::Bytes;
 use datastore::{ObjectStore, PutMode, PutOptions, PutOutcome};
 use model::{
@@ -18,7 +18,11 @@ use model::{
 use scheduler::Turn;
 use tokio::sync::Mutex;
 
-use super::{Cancellation, fence::Fenced, oom::Raises};
+use super::{
+    Cancellation,
+    fence::{self, Fenced},
+    oom::Raises,
+};
 use crate::{failpoint, trouble::Trouble};
 
 /// What the driver's core was told and asked, and no record has yet.
@@ -52,6 +56,7 @@ impl Turns {
 /// What a chain is written with.
 #[derive(Debug)]
 pub(super) struct Links {
+    pub(super) client: Client,
     pub(super) store: Arc<S3Store>,
     pub(super) datastore: Rc<Trouble>,
     pub(super) cancellation: Rc<Cancellation>,
@@ -190,7 +195,8 @@ impl Chain {
         failpoint::reach("record");
         // The same bytes at each try: one that was not answered may have arrived.
         let writing = async || write(&self.links.store, &key, &object).await;
-        self.outlast(writing).await?;
+        let written = self.outlast(writing).await;
+        fence::heed(&self.links.client, written)?;
         failpoint::reach("recorded");
         self.links.turns.forget(told);
         self.links.raises.forget(raised);

@@ -1,5 +1,7 @@
 //! What a launcher finds that no longer drives its run, or whose run was cancelled.
 
+use aws::batch::Client;
+
 use super::BatchEvent;
 
 /// Nothing more may be asked of Batch: jobs that run are another launcher's, or have been ended.
@@ -16,6 +18,16 @@ pub(crate) struct Fenced {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the run was cancelled from elsewhere")]
 pub(crate) struct CancelledElsewhere;
+
+/// Sees to it that no call of Batch follows where the launcher was found to be fenced: until the driver has ended the engine,
+/// others might make one.
+pub(super) fn heed<T>(client: &Client, done: anyhow::Result<T>) -> anyhow::Result<T> {
+    done.inspect_err(|error| {
+        if error.is::<Fenced>() {
+            client.close();
+        }
+    })
+}
 
 /// What the driver is told of an error after which this launcher drives the run no more; else the error.
 pub(super) fn last_word(error: anyhow::Error) -> Result<BatchEvent, anyhow::Error> {

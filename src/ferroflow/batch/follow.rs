@@ -57,8 +57,10 @@ pub(super) async fn follow(
     loop {
         let Watched { detail, success } = watch_job(&shared, &recorded, &job, &mut tail).await;
         let (last, success) = (detail, success.as_deref());
-        shared.notice_cancellation(last.as_ref()).await;
-        let judge = async || end::judge(&shared, &recorded, &job, last.as_ref(), success).await;
+        Box::pin(shared.notice_cancellation(last.as_ref())).await;
+        // Boxed, as all that is needed for a moment only: most of the time a task waits, and there are ten thousand of them.
+        let judge =
+            async || Box::pin(end::judge(&shared, &recorded, &job, last.as_ref(), success)).await;
         let judged = shared.on_datastore(judge).await;
         let (verdict, outcome) = match judged {
             Ok(judged) => judged,
@@ -79,7 +81,7 @@ pub(super) async fn follow(
                     &format!("Task runs as job {twin}."),
                 );
                 if last.is_none_or(|last| !last.status.is_terminal()) {
-                    end_twin(&shared, &job).await;
+                    Box::pin(end_twin(&shared, &job)).await;
                 }
                 job = twin;
             }
@@ -243,7 +245,7 @@ impl<'a> Following<'a> {
             return true;
         }
         if view.outcome && self.give_up.is_none() {
-            let lag = match end::news(self.shared, self.recorded).await {
+            let lag = match Box::pin(end::news(self.shared, self.recorded)).await {
                 Some(News::Success(outcome)) => {
                     self.success = Some(outcome);
                     return true;
@@ -264,7 +266,7 @@ impl<'a> Following<'a> {
         let age = self
             .running_since
             .map_or(Duration::ZERO, |since| since.elapsed());
-        if let Err(error) = read_logs(self.shared, self.recorded, tail).await {
+        if let Err(error) = Box::pin(read_logs(self.shared, self.recorded, tail)).await {
             let error = anyhow::Error::new(error);
             self.shared
                 .troubles

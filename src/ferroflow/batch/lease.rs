@@ -6,10 +6,10 @@
 
 mod kept;
 
-use std::{env, io, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeSet, env, io, rc::Rc, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, bail};
-use aws::{Aws, ConfigError, Patience, s3::S3Store};
+use aws::{Aws, ConfigError, Patience, batch::Client, s3::S3Store};
 use model::{
     Plan,
     lease::{DEFAULT_GRACE, LeaseState, LeaseTerms},
@@ -93,13 +93,14 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// `host` is this machine. There may be a lease already, of the launcher before, where the run was taken over.
+    /// `host` is this machine. There may be a lease already, of a launcher `before`, that the run was taken over from.
     pub(super) fn new(
         start: LeaseStart,
+        client: Client,
         plan: &Plan,
         holder: &str,
         host: String,
-        taken_over: bool,
+        before: BTreeSet<String>,
     ) -> Rc<Self> {
         let LeaseStart {
             grace,
@@ -107,7 +108,7 @@ impl Keeper {
             thread,
         } = start;
         let terms = LeaseTerms::new(&plan.flow, &plan.run, grace);
-        let kept = Arc::new(Kept::new(store, terms, holder, host, taken_over));
+        let kept = Arc::new(Kept::new(client, store, terms, holder, host, before));
         Rc::new(Self { kept, thread })
     }
 

@@ -27,7 +27,7 @@ mod watch;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -100,8 +100,8 @@ pub(crate) struct Start {
     pub(crate) holder: String,
     /// None where there is to be no lease.
     pub(crate) lease: Option<LeaseStart>,
-    /// Where the launch chain goes on, in a run that was taken over.
-    pub(crate) next_seq: Option<u64>,
+    /// Where the launch chain goes on, and who has written it so far, in a run that was taken over.
+    pub(crate) taken_over: Option<(u64, BTreeSet<String>)>,
     /// What ran out of memory then.
     pub(crate) raises: Vec<Raise>,
     pub(crate) turns: Turns,
@@ -134,7 +134,7 @@ impl Batch {
             launcher,
             holder,
             lease,
-            next_seq,
+            taken_over,
             raises,
             turns,
         } = start;
@@ -158,8 +158,11 @@ impl Batch {
         });
         let raises = Rc::new(Raises::new(place.oom_retries, raises));
         let host = launcher.host.clone();
-        let lease = lease.map(|lease| Keeper::new(lease, &plan, &holder, host, next_seq.is_some()));
+        let (seq, before) = taken_over.unwrap_or_default();
+        let lease =
+            lease.map(|lease| Keeper::new(lease, client.clone(), &plan, &holder, host, before));
         let links = Links {
+            client: client.clone(),
             store: Arc::clone(&store),
             datastore: Rc::clone(&troubles.datastore),
             cancellation: Rc::clone(&cancellation),
@@ -167,7 +170,7 @@ impl Batch {
             turns,
             raises: Rc::clone(&raises),
         };
-        let chain = Rc::new(Chain::new(links, &plan, launcher, next_seq.unwrap_or(0)));
+        let chain = Rc::new(Chain::new(links, &plan, launcher, seq));
         tokio::task::spawn_local(waits::tell(
             place.why_after,
             client.clone(),
@@ -245,6 +248,11 @@ impl Batch {
     pub(crate) fn expect(&self, coming: usize) {
         self.coming
             .send_if_modified(|before| std::mem::replace(before, coming) != coming);
+    }
+
+    /// Makes no call of AWS Batch any more.
+    pub(crate) fn close(&self) {
+        self.client.close();
     }
 
     /// Calls of AWS Batch so far, by action.

@@ -1,6 +1,9 @@
 //! What the launch chain tells a launcher that takes a run over: what its core has to repeat, and where each attempt went.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail, ensure};
 use aws::s3::S3Store;
@@ -12,7 +15,7 @@ use model::{
 };
 use scheduler::Turn;
 
-use super::{adopt::Adopted, chain, watch::OutcomePlace};
+use super::{adopt::Adopted, chain, fence::Fenced, watch::OutcomePlace};
 use crate::stored_run::{StoredRun, Told};
 
 /// A run whose chain this launcher has taken over.
@@ -24,6 +27,8 @@ pub(crate) struct Recovered {
     pub(crate) tasks: HashMap<TaskKey, TaskId>,
     /// Where attempts went.
     pub(crate) attempts: HashMap<(TaskKey, Attempt), Found>,
+    /// Who has written the chain so far.
+    pub(crate) holders: BTreeSet<String>,
     /// What ran out of memory.
     pub(crate) raises: Vec<Raise>,
     /// Where the chain goes on.
@@ -43,7 +48,7 @@ pub(crate) enum Found {
     Batch(Adopted),
 }
 
-/// Takes over the chain of the run from the launcher `from`: first the chain is ours, then it is read.
+/// Takes over the chain of the run from the launcher `from`.
 ///
 /// # Errors
 ///
@@ -69,27 +74,31 @@ pub(crate) async fn recover(
         turns: Vec::new(),
         tasks: HashMap::new(),
         attempts: HashMap::new(),
+        holders: BTreeSet::new(),
         raises: Vec::new(),
         next_seq: 0,
         plan: with_limits_of(plan, &opening)?,
         // Nothing depends on it.
         record: run.record().await.ok().flatten(),
     };
-    let mut last_holder = None;
-    for told in run.told().await? {
-        recovered.take(&told)?;
-        recovered.next_seq += 1;
-        last_holder = Some(told.record.holder);
+    loop {
+        let last = recovered.read_on(&run).await?;
+        // Whoever has written since then has taken it over first.
+        ensure!(
+            last.as_deref() == Some(from),
+            "another launcher ({}) has taken the run over meanwhile\nhint: `ferroflow status` tells how the run stands",
+            last.unwrap_or_default()
+        );
+        match chain::take_over(store, plan, holder, from, recovered.next_seq).await {
+            Ok(next_seq) => {
+                recovered.next_seq = next_seq;
+                return Ok(recovered);
+            }
+            // A launcher that lives, and does not know yet, has written one more.
+            Err(error) if error.is::<Fenced>() => tracing::info!("{error:#}"),
+            Err(error) => return Err(error),
+        }
     }
-    // Whoever has written since then has taken it over first.
-    ensure!(
-        last_holder.as_deref() == Some(from),
-        "another launcher ({}) has taken the run over meanwhile\nhint: `ferroflow status` tells how the run stands",
-        last_holder.unwrap_or_default()
-    );
-    let seq = recovered.next_seq;
-    recovered.next_seq = chain::take_over(store, plan, holder, from, seq).await?;
-    Ok(recovered)
 }
 
 /// Replay needs the limits of then: they decide when what was launched.
@@ -106,6 +115,18 @@ fn with_limits_of(plan: &Plan, opening: &Opening) -> anyhow::Result<Plan> {
 }
 
 impl Recovered {
+    /// Reads what the chain has more by now. Gives who wrote the last record of that.
+    async fn read_on(&mut self, run: &StoredRun) -> anyhow::Result<Option<String>> {
+        let mut last_holder = None;
+        for told in run.told(self.next_seq).await? {
+            self.take(&told)?;
+            self.next_seq += 1;
+            self.holders.insert(told.record.holder.clone());
+            last_holder = Some(told.record.holder);
+        }
+        Ok(last_holder)
+    }
+
     fn take(&mut self, Told { record, turns }: &Told) -> anyhow::Result<()> {
         if !turns.is_empty() {
             let turns: Vec<Turn> = serde_json::from_slice(turns)

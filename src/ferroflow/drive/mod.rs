@@ -103,6 +103,7 @@ pub(crate) struct Driver<S> {
     plan: Arc<Plan>,
     run: Run,
     host: Host,
+    host_pid: u32,
     host_events: mpsc::UnboundedReceiver<HostEvents>,
     host_is_gone: bool,
     store: Arc<S>,

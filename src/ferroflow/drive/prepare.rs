@@ -13,7 +13,7 @@ use scheduler::{Event, FailureClass, Outcome};
 use tokio::task::JoinSet;
 
 use super::{Driver, Happening};
-use crate::failpoint;
+use crate::{batch::Fenced, failpoint};
 
 /// So many that the host never waits for the next one.
 const MAX_OPEN_QUESTIONS: usize = 4;
@@ -219,6 +219,14 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     fn on_not_prepared(&mut self, attempts: Vec<(TaskKey, Attempt)>, error: HostError) {
         let failure = match error {
+            HostError::TakenOver => {
+                let why = "another one makes its tasks".to_owned();
+                if let Some(batch) = &self.batch {
+                    batch.close();
+                }
+                self.fenced = Some(Fenced { why });
+                return;
+            }
             HostError::Refused { id, .. } => FinishOutcome::HostError { id },
             other => FinishOutcome::InternalError {
                 message: other.to_string(),

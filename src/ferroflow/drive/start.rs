@@ -36,6 +36,8 @@ pub(crate) struct RunStart {
     pub host: Host,
     /// Who this is.
     pub launcher: Launcher,
+    /// The host's process.
+    pub host_pid: u32,
     /// The host's process group.
     pub launcher_group: Pid,
     /// Where events go, if anybody wants them.
@@ -65,6 +67,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             plan,
             host,
             launcher,
+            host_pid,
             launcher_group,
             events,
             fork_server,
@@ -101,6 +104,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             batch,
             batch_events,
             host,
+            host_pid,
             host_events,
             host_is_gone: false,
             store,

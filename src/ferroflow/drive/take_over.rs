@@ -20,9 +20,6 @@ use crate::{
     report::Tone,
 };
 
-/// How often a task may lose a process on the launcher's machine at no cost to `@retry`.
-const FREE_LOSSES: u32 = 3;
-
 /// An id that a metadata provider gives.
 type TaskNumber = u64;
 
@@ -42,6 +39,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
             self.run.repeat(turn, &mut commands);
         }
         self.task_ids = tasks;
+        self.announce_host();
         self.made_in_vain = self.made_in_vain();
         if self.run.is_ending() {
             let error = anyhow!("the run was being ended when its launcher died: resume it");
@@ -73,6 +71,24 @@ impl<S: ObjectStore + 'static> Driver<S> {
             }
         }
         self.ask();
+    }
+
+    /// Tells the host of the launcher before, which may live, to make no more tasks (python/ferroflow/attach.py).
+    fn announce_host(&self) {
+        const NAME: &str = "ferroflow-host";
+        let Some(root) = &self.plan.metadata_root else {
+            return;
+        };
+        let run = Path::new(root)
+            .join(self.plan.flow.as_str())
+            .join(self.plan.run.as_str());
+        // It appears as a whole.
+        let draft = run.join(format!("_meta/{NAME}.{}", std::process::id()));
+        let written = fs::write(&draft, self.host_pid.to_string())
+            .and_then(|()| fs::rename(&draft, run.join("_meta").join(NAME)));
+        if let Err(error) = written {
+            tracing::warn!(%error, "the run's folder does not take the name of its host");
+        }
     }
 
     /// Ids of tasks that were made, and of which the launch chain knows nothing: the launcher died first.
@@ -170,7 +186,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 Ok(_) => Happening::Settled {
                     task,
                     attempt,
-                    outcome: Outcome::Lost { free: FREE_LOSSES },
+                    // No fault of its own: as often as there are numbers of attempts, to which the scheduler sees.
+                    outcome: Outcome::Lost {
+                        free: Attempt::LIMIT,
+                    },
                 },
                 Err(error) => Happening::Broken(error),
             };

@@ -25,15 +25,17 @@ impl StoredRun {
         .await
     }
 
-    /// All that the chain tells, in its order. None of its records may be missing.
-    pub(crate) async fn told(&self) -> Result<Vec<Told>> {
+    /// All that the chain tells from the record `first` on, in its order. None of those records may be missing.
+    pub(crate) async fn told(&self, first: u64) -> Result<Vec<Told>> {
+        let known = usize::try_from(first).unwrap_or(usize::MAX);
         let keys = self.chain_keys().await?;
+        let keys: Vec<_> = keys.into_iter().skip(known).collect();
         let told = at_once(keys, |key| {
             let run = self.clone();
             async move { told(&run.store, &key).await }
         })
         .await?;
-        for (seq, one) in (0..).zip(&told) {
+        for (seq, one) in (first..).zip(&told) {
             if one.record.seq != seq {
                 let key = layout::launch_record(&self.flow, &self.run, seq);
                 bail!("the launch record `{key}` is missing");

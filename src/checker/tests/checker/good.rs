@@ -37,6 +37,20 @@ fn a_host_is_lost_and_the_next_attempt_succeeds() {
     story.is_good();
 }
 
+/// The stack plays its container, which has no process.
+#[test]
+fn a_simulated_task_is_lost_and_the_next_attempt_succeeds() {
+    let mut story = Story::new();
+    let [first] = <[_; 1]>::try_from(story.record(&[launch(1, 0, 0)])).unwrap();
+    story.submit(&first);
+    story.claim(&first, "");
+    let task = format!("task of {}", first.id);
+    story.line("container.ended", json!({"jobId": first.id, "task": task}));
+    story.end(&first, "FAILED");
+    story.run(launch(1, 1, 0), 0);
+    story.is_good();
+}
+
 #[test]
 fn a_launch_that_never_began_is_repeated() {
     let mut story = Story::new();

@@ -173,9 +173,9 @@ fn all_calls_together_come_too_fast() {
     story.breaks(Promise::Rates, &(first..=last).collect::<Vec<_>>());
 }
 
-fn refused(story: &mut Story, seq: u64) -> usize {
+fn refused(story: &mut Story, what: &str) -> usize {
     let detail = json!({
-        "operation": "PutObject", "bucket": "b", "key": format!("metaflow/.ferroflow/F/17/launch/{seq:08}"),
+        "operation": "PutObject", "bucket": "b", "key": format!("metaflow/.ferroflow/F/17/{what}"),
         "status": 412, "began": 1, "by": {"key": "AKIA", "agent": "aws-sdk-rust", "app": "a"},
     });
     story.line("s3.call", detail)
@@ -189,11 +189,30 @@ fn a_fenced_launcher_calls_batch() {
     story.by("b").record(&[]);
     // It does not know yet.
     story.by("a").call("DescribeJobs", &job.id);
-    let met = refused(&mut story, 1);
+    let met = refused(&mut story, "launch/00000001");
     story.by("b").call("DescribeJobs", &job.id);
     story.finish(&job, 0);
     story.is_good();
     let late = story.by("a").call("TerminateJob", &job.id);
+    story.breaks(Promise::Fence, &[takeover, met, late]);
+}
+
+/// It has found the other's lease, and no record. Before that one is written, its own was refused for a reply that was lost.
+#[test]
+fn a_launcher_that_has_lost_its_lease_calls_batch() {
+    let mut story = Story::new();
+    story.lease("running");
+    let job = story.begin(launch(1, 0, 0));
+    let takeover = story.next();
+    story.by("b").record(&[]);
+    refused(&mut story, "lease");
+    story.by("a").call("DescribeJobs", &job.id);
+    story.by("b").lease("running");
+    story.by("a").call("DescribeJobs", &job.id);
+    let met = refused(&mut story, "lease");
+    story.finish(&job, 0);
+    story.is_good();
+    let late = story.by("a").call("DescribeJobs", &job.id);
     story.breaks(Promise::Fence, &[takeover, met, late]);
 }
 

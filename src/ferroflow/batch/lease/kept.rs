@@ -1,6 +1,7 @@
 //! The lease itself, wherever it is kept.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -9,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use aws::s3::{Replaced, S3Store};
+use aws::{
+    batch::Client,
+    s3::{Replaced, S3Store},
+};
 use datastore::StoreError;
 use model::{
     Timestamp,
@@ -20,7 +24,7 @@ use tokio::time::sleep;
 
 use super::super::{
     BatchEvent,
-    fence::{CancelledElsewhere, Fenced, last_word},
+    fence::{self, CancelledElsewhere, Fenced, last_word},
 };
 use crate::trouble::jittered;
 
@@ -37,16 +41,22 @@ const TRIES: u32 = 5;
 /// What is known of it.
 #[derive(Debug)]
 pub(super) struct Kept {
+    client: Client,
     store: S3Store,
     pub(super) terms: LeaseTerms,
     inner: tokio::sync::Mutex<Inner>,
-    /// Whether there may be one already, of the launcher before.
-    taken_over: bool,
+    /// Launchers that the run was taken over from; none where it was begun. There may be a lease of theirs.
+    before: BTreeSet<String>,
     /// Whether it says that the run was cancelled, though not by this launcher.
     cancelled: AtomicBool,
     /// When it was last known to be ours, by a clock that goes on while the machine sleeps.
     confirmed: Mutex<Option<Duration>>,
 }
+
+/// The lease is one of a launcher that this one has taken the run from.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the launcher before has renewed the lease")]
+struct RenewedByPredecessor;
 
 #[derive(Debug)]
 struct Inner {
@@ -65,11 +75,12 @@ enum There {
 
 impl Kept {
     pub(super) fn new(
+        client: Client,
         store: S3Store,
         terms: LeaseTerms,
         holder: &str,
         host: String,
-        taken_over: bool,
+        before: BTreeSet<String>,
     ) -> Self {
         let lease = Lease {
             version: LEASE_VERSION,
@@ -81,10 +92,11 @@ impl Kept {
             interval_seconds: terms.renewal().as_secs(),
         };
         Self {
+            client,
             store,
             terms,
             inner: tokio::sync::Mutex::new(Inner { lease, etag: None }),
-            taken_over,
+            before,
             cancelled: AtomicBool::default(),
             confirmed: Mutex::default(),
         }
@@ -94,10 +106,20 @@ impl Kept {
         if self.has_begun() {
             return Ok(());
         }
-        if self.taken_over {
-            self.find().await?;
+        loop {
+            if self.was_taken_over() {
+                self.find().await?;
+            }
+            match self.write(LeaseState::Running).await {
+                // The one before has renewed it meanwhile, and does not know yet that the chain is ours.
+                Err(error) if error.is::<RenewedByPredecessor>() => {}
+                written => return written,
+            }
         }
-        self.write(LeaseState::Running).await
+    }
+
+    fn was_taken_over(&self) -> bool {
+        !self.before.is_empty()
     }
 
     /// Looks at the lease of the launcher before.
@@ -146,7 +168,7 @@ impl Kept {
     /// Renews it again and again, and tells why that is over.
     pub(super) async fn renew_on_and_on(&self) -> BatchEvent {
         let renewal = self.terms.renewal();
-        if !self.taken_over {
+        if !self.was_taken_over() {
             sleep(jittered(renewal)).await;
         }
         loop {
@@ -166,7 +188,7 @@ impl Kept {
 
     /// The launcher before is told at once.
     async fn begin_or_renew(&self) -> anyhow::Result<()> {
-        if self.taken_over {
+        if self.was_taken_over() {
             self.begin().await?;
         }
         self.renew().await
@@ -221,7 +243,7 @@ impl Kept {
                 }
                 Ok(There::Before(etag)) => inner.etag = Some(etag),
                 Err(error) if error.is::<CancelledElsewhere>() => bail!(self.cancelled(&mut inner)),
-                Err(error) => return Err(error),
+                Err(error) => return fence::heed(&self.client, Err(error)),
             }
         }
         bail!("the lease changes all the time")
@@ -243,6 +265,11 @@ impl Kept {
                 LeaseState::Running => Ok(There::Before(there.etag)),
                 // `ferroflow kill` leaves the holder as it was.
                 LeaseState::Cancelled | LeaseState::Finished => bail!(CancelledElsewhere),
+            },
+            Ok(lease) if self.before.contains(&lease.holder) => match lease.state {
+                // `ferroflow kill` leaves the holder as it was.
+                LeaseState::Cancelled => bail!(CancelledElsewhere),
+                LeaseState::Running | LeaseState::Finished => bail!(RenewedByPredecessor),
             },
             Ok(lease) => bail!(Fenced {
                 why: format!("process {} on {} does", lease.pid, lease.host),
