@@ -166,7 +166,7 @@ fn is_terminal(state: &str) -> bool {
     ["SUCCEEDED", "FAILED"].contains(&state)
 }
 
-/// By their lease the jobs end themselves, and nothing new starts. Another launcher may launch them again.
+/// By their lease the jobs end themselves, and nothing new starts. Another launcher launches them again.
 fn killed(to: To, jobs: Jobs) {
     let run = start(jobs, lease());
     send(&run, to, Signal::SIGKILL);
@@ -174,7 +174,7 @@ fn killed(to: To, jobs: Jobs) {
     wait_for("the engine to end", || !alive(engine));
     let begun = ends_by_the_lease(&run, jobs);
     run.release();
-    let attached = matches!(to, To::Engine).then(|| run.verb("attach"));
+    let attached = run.verb("attach");
     let (story, running) = run.into_story();
     let finished = running.wait();
     match to {
@@ -183,9 +183,7 @@ fn killed(to: To, jobs: Jobs) {
             .says("The Ferroflow engine ended before the run"),
         _ => finished.ended_by(Signal::SIGKILL),
     };
-    if let Some(attached) = attached {
-        ran_again_for_free(&story, goes_on(attached), begun);
-    }
+    ran_again_for_free(&story, goes_on(attached), begun);
     story.kept_its_promises(&expectations());
 }
 
@@ -314,6 +312,32 @@ fn a_second_ctrl_c_leaves_and_says_what_remains() {
     killed.exited(0).says("2 jobs ended");
     assert_eq!(open_jobs(&story.stack, Jobs::Plain), 0);
     wait_for("the task to end", || tasks.iter().all(|&pid| !alive(pid)));
+}
+
+/// Each call is thought to have failed, by its answer or for want of one.
+#[test]
+fn ctrl_c_ends_jobs_though_calls_are_throttled_and_answers_lost() {
+    let rule = |nth: u32, fault: Value| json!({"operation": "TerminateJob", "client": "launcher", "nth": nth, "times": 2, "fault": fault});
+    let throttled = json!({"refuse": {"status": 429, "code": "TooManyRequestsException"}});
+    let run = start(
+        Jobs::Plain,
+        Setup {
+            faults: &[rule(1, throttled), rule(3, json!("lose_reply"))],
+            ..Setup::default()
+        },
+    );
+    run.running.signal_group(Signal::SIGINT);
+    let (story, running) = run.into_story();
+    let finished = running.wait().exited(1).says("Workflow interrupted.");
+    assert_eq!(
+        open_jobs(&story.stack, Jobs::Plain),
+        0,
+        "{}",
+        finished.all()
+    );
+    let faults = story.history("fault");
+    assert!(faults.len() >= 3, "{faults:#?}");
+    story.kept_its_promises(&Expectations::default());
 }
 
 /// More than can be told within the patience that there is with one job; some are still to be submitted.
