@@ -4,16 +4,18 @@
 
 mod harness;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, time::Duration};
 
-use checker::{Expectations, History, Promise, check};
+use checker::{Expectations, History, LeaseTimes, Promise, check};
 use harness::{
+    blocked::{Blocked, Setup},
     events::Events,
     lab::{Finished, Lab},
+    processes::alive,
     python,
     stack::Stack,
     story::Story,
-    tests_folder,
+    tests_folder, wait_for,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -209,6 +211,41 @@ fn a_job_is_called_a_failure_after_its_success() {
         assert_eq!(ends.len(), 2, "no third job: {ends:?}");
         run.ran_each_task_once(&[("0.0", "claimed")]);
     }
+}
+
+/// Its container finds the next attempt's mark, and ends the task.
+#[test]
+fn a_job_is_called_a_failure_and_lives_on() {
+    let lost = json!({"after": 2, "status_reason": "Host EC2 (instance i-0) terminated."});
+    let run = Blocked::start(&Setup {
+        width: 1,
+        blocking: 1,
+        processors: Some(1),
+        environment: &[("FERROFLOW_LEASE", "10s")],
+        faults: &[json!({"operation": "StartJob", "fault": {"fail_while_alive": lost}})],
+        ..Setup::default()
+    });
+    let zombie = run.tasks[0];
+    let begun = run.lab.shared("begun-0");
+    wait_for("the next attempt to begin", || {
+        fs::read_to_string(&begun).is_ok_and(|marks| marks == "0\n1\n")
+    });
+    wait_for("the first one to end", || !alive(zombie));
+    run.release();
+    let (story, running) = run.into_story();
+    let finished = running.wait().exited(0).says("Done!");
+    let mut ends = story.history("process.ended");
+    ends.retain(|end| end["exitCode"] == model::exit_code::container::SUPERSEDED);
+    assert_eq!(ends.len(), 1, "{ends:?}\n{}", finished.all());
+    let seconds = Duration::from_secs;
+    story.kept_its_promises(&Expectations {
+        lease: LeaseTimes {
+            lapse: seconds(10),
+            cadence: seconds(2),
+        },
+        zombie: seconds(20),
+        ..Expectations::default()
+    });
 }
 
 #[test]
