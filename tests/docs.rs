@@ -78,7 +78,11 @@ const COMMANDS: &[(&str, &[(&str, By)])] = &[
                 other("benches/launcher.py", "--width"),
             ),
             (
-                "python benches/scale.py",
+                "python benches/scale.py --flows plain,heavy",
+                other("benches/scale.py", "--flows"),
+            ),
+            (
+                r#"python benches/scale.py --both "" --slots "" --widths 100000"#,
                 other("benches/scale.py", "--widths"),
             ),
             (

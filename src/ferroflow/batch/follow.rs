@@ -57,6 +57,7 @@ pub(super) async fn follow(
     loop {
         let Watched { detail, success } = watch_job(&shared, &recorded, &job, &mut tail).await;
         let (last, success) = (detail, success.as_deref());
+        let turn = shared.turn_to_end().await;
         Box::pin(shared.notice_cancellation(last.as_ref())).await;
         // Boxed, as all that is needed for a moment only: most of the time a task waits, and there are ten thousand of them.
         let judge =
@@ -74,6 +75,7 @@ pub(super) async fn follow(
                 return;
             }
             Verdict::Elsewhere(twin) => {
+                drop(turn);
                 say(
                     &shared,
                     &recorded,
@@ -90,6 +92,7 @@ pub(super) async fn follow(
                 say(&shared, &recorded, &job, text);
             }
             Verdict::Again { why, pause } => {
+                drop(turn);
                 let when = match pause.as_secs() {
                     0 => String::new(),
                     seconds => format!(" in {seconds} s"),
@@ -245,7 +248,10 @@ impl<'a> Following<'a> {
             return true;
         }
         if view.outcome && self.give_up.is_none() {
-            let lag = match Box::pin(end::news(self.shared, self.recorded)).await {
+            let turn = self.shared.turn_to_end().await;
+            let news = Box::pin(end::news(self.shared, self.recorded)).await;
+            drop(turn);
+            let lag = match news {
                 Some(News::Success(outcome)) => {
                     self.success = Some(outcome);
                     return true;

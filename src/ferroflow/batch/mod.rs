@@ -45,7 +45,7 @@ use model::{
     lease::LeaseState,
     run_record::{ApiCalls, Launcher},
 };
-use tokio::sync::{mpsc, watch as signal};
+use tokio::sync::{Semaphore, mpsc, watch as signal};
 
 pub(crate) use self::{
     adopt::Adopted,
@@ -192,6 +192,7 @@ impl Batch {
             array_min: place.array_min,
             raises,
             registers_usage: place.registers_usage,
+            ends: Semaphore::new(shared::ENDS_AT_ONCE),
             ending: RefCell::default(),
             warned: RefCell::default(),
             troubles,

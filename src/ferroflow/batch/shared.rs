@@ -19,7 +19,7 @@ use model::{
     batch::{Entry, JobDetail, JobId, Warning, overrides, terminate_reason},
 };
 use tokio::{
-    sync::{mpsc, watch as signal},
+    sync::{Semaphore, SemaphorePermit, mpsc, watch as signal},
     time::Instant,
 };
 
@@ -36,6 +36,9 @@ use crate::trouble::Trouble;
 
 /// How long a run that was cancelled waits for its jobs, and for services that do not answer.
 pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(30);
+
+/// How many attempts have their ends looked at, at the same time: more than there are requests to S3.
+pub(super) const ENDS_AT_ONCE: usize = 200;
 
 /// Services that may not answer for a while.
 #[derive(Debug, Clone)]
@@ -58,6 +61,8 @@ pub(super) struct Shared {
     pub(super) array_min: ArrayMin,
     pub(super) raises: Rc<Raises>,
     pub(super) registers_usage: bool,
+    /// Attempts whose ends are looked at.
+    pub(super) ends: Semaphore,
     /// Arrays that are being terminated.
     pub(super) ending: RefCell<HashSet<JobId>>,
     pub(super) warned: RefCell<BTreeSet<String>>,
@@ -98,6 +103,12 @@ impl Shared {
             attempt,
             what,
         });
+    }
+
+    /// Waits until few enough others look at the end of an attempt, which takes many times the memory of waiting for it: those
+    /// of an array come all at once.
+    pub(super) async fn turn_to_end(&self) -> Option<SemaphorePermit<'_>> {
+        self.ends.acquire().await.ok()
     }
 
     pub(super) fn break_down(&self, error: anyhow::Error) {
