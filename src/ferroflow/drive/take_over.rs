@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
 };
@@ -76,12 +76,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
     /// Tells the host of the launcher before, which may live, to make no more tasks (python/ferroflow/attach.py).
     fn announce_host(&self) {
         const NAME: &str = "ferroflow-host";
-        let Some(root) = &self.plan.metadata_root else {
+        let Some(run) = self.metadata_folder() else {
             return;
         };
-        let run = Path::new(root)
-            .join(self.plan.flow.as_str())
-            .join(self.plan.run.as_str());
         // It appears as a whole.
         let draft = run.join(format!("_meta/{NAME}.{}", std::process::id()));
         let written = fs::write(&draft, self.host_pid.to_string())
@@ -89,6 +86,13 @@ impl<S: ObjectStore + 'static> Driver<S> {
         if let Err(error) = written {
             tracing::warn!(%error, "the run's folder does not take the name of its host");
         }
+    }
+
+    /// The run's folder of the local metadata provider, where it has that.
+    fn metadata_folder(&self) -> Option<PathBuf> {
+        let root = Path::new(self.plan.metadata_root.as_ref()?);
+        let flow = root.join(self.plan.flow.as_str());
+        Some(flow.join(self.plan.run.as_str()))
     }
 
     /// Ids of tasks that were made, and of which the launch chain knows nothing: the launcher died first.
@@ -107,7 +111,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     /// The tasks of a step that there are: the folders of the local provider, or what the host has heard of a service.
     fn made(&self, step: &StepName) -> Vec<String> {
-        let Some(root) = &self.plan.metadata_root else {
+        let Some(run) = self.metadata_folder() else {
             let made = self
                 .plan
                 .tasks_made
@@ -115,9 +119,6 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 .filter_map(|made| made.get(step));
             return made.flatten().map(ToString::to_string).collect();
         };
-        let run = Path::new(root)
-            .join(self.plan.flow.as_str())
-            .join(self.plan.run.as_str());
         let entries = fs::read_dir(run.join(step.as_str())).into_iter().flatten();
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         names.collect()
