@@ -66,16 +66,15 @@ struct Left {
 
 impl Left {
     /// A stack where these things go wrong, and no run yet.
-    fn on(rules: &Value) -> Self {
-        let lab = Lab::new("halfway.py");
-        let file = lab.path().join("faults.json");
-        fs::write(&file, rules.to_string()).expect("the rules are written");
-        let stack = Stack::start(&["--faults", file.to_str().expect("a path that is text")]);
-        Self { lab, stack }
+    fn on(rules: &[Value]) -> Self {
+        Self {
+            lab: Lab::new("halfway.py"),
+            stack: Stack::with_faults(rules, &[]),
+        }
     }
 
     fn at(place: &str) -> Self {
-        let left = Self::on(&json!([]));
+        let left = Self::on(&[]);
         let mut command = left.run();
         command.env("FERROFLOW_FAILPOINT", place);
         let finished = left.lab.start(command).wait();
@@ -109,18 +108,6 @@ impl Left {
 
     fn attach(&self) -> Finished {
         self.lab.start(self.attach_with(&[])).wait()
-    }
-
-    /// What the stack's history says of a kind.
-    fn history(&self, kind: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
-        let text = text.expect("the stack keeps a history");
-        let mut lines: Vec<Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-            .collect();
-        lines.retain(|line| line["kind"] == kind);
-        lines
     }
 
     /// The attempts in which a task's code has begun.
@@ -234,7 +221,7 @@ fn a_run_without_jobs_is_resumed() {
 /// A second launcher takes the run from one that is asleep. Awake again, that one does nothing more.
 #[test]
 fn a_launcher_that_slept_leaves_the_run_to_the_other() {
-    let left = Left::on(&json!([]));
+    let left = Left::on(&[]);
     let mut command = left.run();
     command.env("FERROFLOW_LEASE", "10s");
     let first = left.lab.start(command);
@@ -262,10 +249,7 @@ fn a_launcher_that_slept_leaves_the_run_to_the_other() {
 /// Launchers were killed twice, the third one saw the run fail in its last step. Whoever resumes it, all but that step is cloned.
 #[test]
 fn a_run_of_three_launchers_that_failed_is_resumed() {
-    let left = Left {
-        lab: Lab::new("halfway.py"),
-        stack: Stack::start(&[]),
-    };
+    let left = Left::on(&[]);
     fs::write(left.lab.shared("broken"), "").expect("a file");
     let killed = |mut command: Command, place: &str| {
         command.env("FERROFLOW_FAILPOINT", place);
@@ -320,13 +304,13 @@ fn a_run_of_three_launchers_that_failed_is_resumed() {
 fn a_lease_is_taken_from_a_launcher_that_renews_it() {
     let slow = json!({"operation": "PutObject", "subject": "/lease", "client": "second-launcher", "fault": {"delay": 4}});
     let waits = json!({"operation": "StartJob", "times": 2, "fault": {"delay": 20}});
-    let left = Left::on(&json!([slow, waits]));
+    let left = Left::on(&[slow, waits]);
     let mut command = left.run();
     command.env("FERROFLOW_LEASE", "10s");
     let first = left.lab.start(command);
     wait_for("both jobs to be submitted", || {
         assert!(alive(first.pid()), "{}", first.output());
-        left.history("job.submitted").len() == 2
+        left.stack.history("job.submitted").len() == 2
     });
     let mut attach = left.attach_with(&["--take-over"]);
     attach.env("FERROFLOW_LEASE", "10s");
@@ -335,8 +319,7 @@ fn a_lease_is_taken_from_a_launcher_that_renews_it() {
         .wait()
         .exited(1)
         .says("this launcher no longer drives the run");
-    let refused = left.history("s3.call").into_iter().filter(|call| {
-        let call = &call["detail"];
+    let refused = left.stack.history("s3.call").into_iter().filter(|call| {
         let key = call["key"].as_str().unwrap_or_default();
         call["status"] == 412 && key.ends_with("/lease") && call["by"]["app"] == "second-launcher"
     });
@@ -348,7 +331,7 @@ fn a_lease_is_taken_from_a_launcher_that_renews_it() {
 #[test]
 fn a_chain_is_taken_from_a_launcher_that_goes_on() {
     let slow = json!({"operation": "GetObject", "subject": "/launch/", "client": "second-launcher", "times": 3, "fault": {"delay": 5}});
-    let left = Left::on(&json!([slow]));
+    let left = Left::on(&[slow]);
     let first = left.lab.start(left.run());
     wait_for("both tasks to begin on Batch", || {
         assert!(alive(first.pid()), "{}", first.output());
@@ -356,19 +339,23 @@ fn a_chain_is_taken_from_a_launcher_that_goes_on() {
     });
     let engine = engine_of(first.pid()).expect("a run by Ferroflow has an engine");
     kill(Pid::from_raw(engine), Signal::SIGSTOP).expect("the engine is there");
-    wait_for("both jobs to end", || left.history("job.ended").len() == 2);
+    wait_for("both jobs to end", || {
+        left.stack.history("job.ended").len() == 2
+    });
     let second = left.lab.start(left.attach_with(&["--take-over"]));
     // The verb has read the last record, and the engine reads both.
-    wait_for("the chain to be read", || left.history("fault").len() >= 2);
+    wait_for("the chain to be read", || {
+        left.stack.history("fault").len() >= 2
+    });
     kill(Pid::from_raw(engine), Signal::SIGCONT).expect("the engine is there");
     second.wait().exited(0).says("Done!");
     first.wait();
-    let records = left.history("object.created");
+    let records = left.stack.history("object.created");
     let records = records.iter().filter(|made| {
-        let key = made["detail"]["key"].as_str().unwrap_or_default();
+        let key = made["key"].as_str().unwrap_or_default();
         key.contains("/launch/")
     });
-    let taken = records.map(|made| made["detail"]["head"]["taken_from"].is_string());
+    let taken = records.map(|made| made["head"]["taken_from"].is_string());
     let taken: Vec<_> = taken.collect();
     let place = taken.iter().position(|taken| *taken);
     assert!(place >= Some(3), "no record came in between: {taken:?}");

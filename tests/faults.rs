@@ -6,9 +6,9 @@ mod harness;
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-use checker::{Expectations, History, LeaseTimes, Promise, check};
+use checker::{Expectations, History, Promise, check};
 use harness::{
-    blocked::{Blocked, Setup},
+    blocked::{Blocked, SHORT_LEASE, SHORT_LEASE_TIMES, Setup},
     events::Events,
     lab::{Finished, Lab},
     processes::alive,
@@ -221,7 +221,7 @@ fn a_job_is_called_a_failure_and_lives_on() {
         width: 1,
         blocking: 1,
         processors: Some(1),
-        environment: &[("FERROFLOW_LEASE", "10s")],
+        environment: &[SHORT_LEASE],
         faults: &[json!({"operation": "StartJob", "fault": {"fail_while_alive": lost}})],
         ..Setup::default()
     });
@@ -237,13 +237,9 @@ fn a_job_is_called_a_failure_and_lives_on() {
     let mut ends = story.history("process.ended");
     ends.retain(|end| end["exitCode"] == model::exit_code::container::SUPERSEDED);
     assert_eq!(ends.len(), 1, "{ends:?}\n{}", finished.all());
-    let seconds = Duration::from_secs;
     story.kept_its_promises(&Expectations {
-        lease: LeaseTimes {
-            lapse: seconds(10),
-            cadence: seconds(2),
-        },
-        zombie: seconds(20),
+        lease: SHORT_LEASE_TIMES,
+        zombie: Duration::from_secs(20),
         ..Expectations::default()
     });
 }

@@ -5,11 +5,11 @@
 
 mod harness;
 
-use std::{fs, thread, time::Duration};
+use std::{fs, thread};
 
-use checker::{Expectations, LeaseTimes};
+use checker::Expectations;
 use harness::{
-    blocked::{Blocked, Setup},
+    blocked::{Blocked, SHORT_LEASE, SHORT_LEASE_TIMES, Setup},
     lab::{Finished, Running},
     processes::alive,
     stack::Stack,
@@ -21,9 +21,6 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-
-/// The grace: the shortest that there is.
-const LEASE: (&str, &str) = ("FERROFLOW_LEASE", "10s");
 
 /// How the tasks of the run are submitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -214,17 +211,14 @@ fn goes_on(running: Running) -> Finished {
 
 fn lease() -> Setup<'static> {
     Setup {
-        environment: &[LEASE],
+        environment: &[SHORT_LEASE],
         ..Setup::default()
     }
 }
 
 fn expectations() -> Expectations {
     Expectations {
-        lease: LeaseTimes {
-            lapse: Duration::from_secs(10),
-            cadence: Duration::from_secs(2),
-        },
+        lease: SHORT_LEASE_TIMES,
         ..Expectations::default()
     }
 }

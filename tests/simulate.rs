@@ -3,25 +3,22 @@
 
 mod harness;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
+use std::{collections::BTreeSet, fs, process::Command};
 
-use checker::{Expectations, History, Promise, check};
+use checker::Expectations;
 use harness::{
     lab::{Lab, Launcher},
+    metadata_service::MetadataService,
     python,
     stack::Stack,
-    tests_folder, wait_for,
+    story::Story,
+    tests_folder,
 };
 use serde_json::{Value, json};
 
 /// A run on a stack that plays some steps.
 struct Simulated {
-    stack: Stack,
+    story: Story,
     /// What upstream's Client sees of the steps: `tests/stack/tasks.py`.
     tasks: Value,
 }
@@ -29,7 +26,7 @@ struct Simulated {
 impl Simulated {
     /// Panics unless the run ends well and keeps what launches promise.
     fn run(launcher: Launcher, flow: &str, options: &[&str], simulation: &Value) -> Self {
-        Self::in_weather(launcher, flow, options, simulation, &json!([]))
+        Self::in_weather(launcher, flow, options, simulation, &[])
     }
 
     /// The same, on a stack where things go wrong.
@@ -38,7 +35,7 @@ impl Simulated {
         flow: &str,
         options: &[&str],
         simulation: &Value,
-        rules: &Value,
+        rules: &[Value],
     ) -> Self {
         let (lab, stack) = launched(launcher, flow, options, (simulation, rules), &[]);
         let run = fs::read_to_string(lab.path().join("run-id")).expect("a run id");
@@ -55,39 +52,14 @@ impl Simulated {
         let error = String::from_utf8_lossy(&client.stderr);
         assert!(client.status.success(), "{error}");
         let tasks = serde_json::from_slice(&client.stdout).expect("tasks as JSON");
-        let this = Self { stack, tasks };
-        this.kept_its_promises();
-        this
-    }
-
-    fn history(&self) -> History {
-        let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
-        History::parse(&text.expect("a history")).expect("lines of a history")
-    }
-
-    /// The launcher need not wait until Batch knows of a success.
-    fn kept_its_promises(&self) {
-        let mut findings = Vec::new();
-        wait_for("all jobs to end", || {
-            findings = check(&self.history(), &Expectations::default());
-            findings.iter().all(|f| f.promise != Promise::Terminal)
-        });
-        let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
-        assert!(findings.is_empty(), "{findings:#?}");
-    }
-
-    /// What the stack's history says of a kind.
-    fn lines(&self, kind: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
-        let text = text.expect("a history");
-        let lines = text.lines().map(serde_json::from_str::<Value>);
-        let lines = lines.map(|line| line.expect("a line of JSON"));
-        lines.filter(|line| line["kind"] == kind).collect()
+        let story = Story { lab, stack, run };
+        story.kept_its_promises(&Expectations::default());
+        Self { story, tasks }
     }
 
     /// The times of the launcher's calls of Batch, in milliseconds.
     fn calls(&self, operation: &str) -> Vec<i64> {
-        let mut calls = self.lines("call");
+        let mut calls = self.story.stack.history_lines(&["call"]);
         calls.retain(|line| {
             let call = &line["detail"];
             call["operation"] == operation && call["by"]["app"] == "launcher"
@@ -103,9 +75,7 @@ impl Simulated {
     }
 
     fn processes(&self) -> usize {
-        let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
-        let text = text.expect("a history");
-        text.matches(r#""kind":"process.started""#).count()
+        self.story.history("process.started").len()
     }
 }
 
@@ -114,20 +84,14 @@ fn launched(
     launcher: Launcher,
     flow: &str,
     options: &[&str],
-    (simulation, rules): (&Value, &Value),
+    (simulation, rules): (&Value, &[Value]),
     environment: &[(&str, &str)],
 ) -> (Lab, Stack) {
     let lab = Lab::new(flow);
-    let written = |name: &str, content: &Value| {
-        let file = lab.path().join(name);
-        fs::write(&file, content.to_string()).expect("the file is written");
-        file.into_os_string()
-            .into_string()
-            .expect("a path that is text")
-    };
-    let simulation = written("simulation.json", simulation);
-    let faults = written("faults.json", rules);
-    let stack = Stack::start(&["--simulate", &simulation, "--faults", &faults]);
+    let file = lab.path().join("simulation.json");
+    fs::write(&file, simulation.to_string()).expect("the simulation is written");
+    let file = file.to_str().expect("a path that is text");
+    let stack = Stack::with_faults(rules, &["--simulate", file]);
     let args = ["--datastore", "s3", "run", "--run-id-file", "run-id"];
     let mut command = lab.command(launcher, &[&args[..], options].concat());
     command
@@ -234,38 +198,6 @@ fn tasks_of_upstreams_launcher_are_played_too() {
     assert_eq!(run.of("end", "kept"), ["kept"]);
 }
 
-/// A metadata service on loopback, whose answers take a while: `benches/metadata_service.py`.
-struct MetadataService {
-    process: Child,
-    url: String,
-}
-
-impl MetadataService {
-    fn start(latency_ms: u32) -> Self {
-        let program = tests_folder().with_file_name("benches/metadata_service.py");
-        let mut process = Command::new(python::with_metaflow())
-            .arg(program)
-            .args(["--latency-ms", &latency_ms.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python starts");
-        let mut url = String::new();
-        let stdout = process.stdout.as_mut().expect("its output is piped");
-        BufReader::with_capacity(1, stdout)
-            .read_line(&mut url)
-            .expect("its URL");
-        let url = url.trim().to_owned();
-        Self { process, url }
-    }
-
-    /// What it says at its end.
-    fn report(self) -> Value {
-        let output = self.process.wait_with_output().expect("it ends");
-        serde_json::from_slice(&output.stdout).expect("a line of JSON")
-    }
-}
-
 /// A service is far away: one request after the other would take ten thousand siblings minutes.
 #[test]
 fn siblings_are_registered_with_a_service_at_the_same_time() {
@@ -274,17 +206,13 @@ fn siblings_are_registered_with_a_service_at_the_same_time() {
         "join": {"next": ["end"], "joins_foreach": true},
     });
     let service = MetadataService::start(100);
-    let environment = [
-        ("METAFLOW_DEFAULT_METADATA", "service"),
-        ("METAFLOW_SERVICE_URL", &service.url),
-    ];
     let options = ["--width", "60", "--max-workers", "60"];
     launched(
         Launcher::Ferroflow,
         "simulated.py",
         &options,
-        (&simulation, &json!([])),
-        &environment,
+        (&simulation, &[]),
+        &service.environment(),
     );
     let report = service.report();
     let tasks = json!({"_parameters": 1, "start": 1, "work": 60, "join": 1, "end": 1});
@@ -341,7 +269,7 @@ fn two_hundred_tasks_outlive_a_bad_day() {
         "simulated.py",
         &options,
         &simulation,
-        &rules.into(),
+        &rules,
     );
 
     let work = run.tasks["work"].as_array().expect("a list");
@@ -353,15 +281,12 @@ fn two_hundred_tasks_outlive_a_bad_day() {
     assert!(work.iter().all(|task| last(task) <= 3));
 
     let (mut made, mut again) = (BTreeSet::new(), 0);
-    for job in run.lines("job.submitted") {
-        let is_first = made.insert(job["detail"]["jobName"].to_string());
+    for job in run.story.history("job.submitted") {
+        let is_first = made.insert(job["jobName"].to_string());
         again += usize::from(!is_first);
     }
-    let mut unknown = run.lines("call");
-    unknown.retain(|line| {
-        let call = &line["detail"];
-        call["operation"] == "SubmitJob" && is_unknown(&call["fault"])
-    });
+    let mut unknown = run.story.history("call");
+    unknown.retain(|call| call["operation"] == "SubmitJob" && is_unknown(&call["fault"]));
     assert!(
         again <= unknown.len(),
         "{again} jobs were submitted again, after {} replies that told nothing",

@@ -9,13 +9,14 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
 use checker::Expectations;
 use harness::{
+    blocked::{Blocked, Setup},
     lab::{Finished, Lab, Launcher, Running},
     metadata_service::MetadataService,
     processes::{alive, engine_of},
     python,
     stack::Stack,
     story::Story,
-    temporary, tests_folder, wait_for,
+    tests_folder, wait_for,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -46,12 +47,9 @@ struct Begun {
 impl Begun {
     /// With these faults of the stack's.
     fn new(file: &str, class: &'static str, faults: &[Value]) -> Self {
-        let folder = temporary::folder();
-        let rules = folder.path().join("faults.json");
-        fs::write(&rules, json!(faults).to_string()).expect("the rules are written");
         Self {
             lab: Lab::new(file),
-            stack: Stack::start(&["--faults", &rules.to_string_lossy()]),
+            stack: Stack::with_faults(faults, &[]),
             service: None,
             class,
             options: &[],
@@ -64,8 +62,10 @@ impl Begun {
     }
 
     fn with_service(mut self) -> Self {
-        let service = MetadataService::start();
-        self.variables.extend(service.environment());
+        let service = MetadataService::start(0);
+        for (name, value) in service.environment() {
+            self = self.set(name, value);
+        }
         self.service = Some(service);
         self
     }
@@ -132,16 +132,6 @@ impl Begun {
 
     fn tasks(&self) -> Value {
         serde_json::from_str(&self.python(&["-c", TASKS, &self.id()])).expect("JSON")
-    }
-
-    fn history(&self, kind: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.stack.folder().join("history.jsonl"));
-        let text = text.unwrap_or_default();
-        let lines = text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        let lines = lines.filter(|line: &Value| line["kind"] == kind);
-        lines.map(|mut line| line["detail"].take()).collect()
     }
 
     fn kept_its_promises(self) {
@@ -263,47 +253,33 @@ fn another_python_is_refused_by_the_steps_that_would_need_it() {
     run.kept_its_promises();
 }
 
-/// A run of `blocks.py` whose jobs block.
-struct Blocks {
-    begun: Begun,
-    running: Running,
-    tasks: [i32; 2],
-}
-
-impl Blocks {
-    fn start(faults: &[Value], variables: &[(&str, &str)]) -> Self {
-        let begun = Begun::new("blocks.py", "BlocksFlow", faults);
-        let shared = begun.lab.path().join("shared");
-        let of_tasks = format!("environment:vars={}", json!({"TEST_SHARED": shared}));
-        let mut command = begun.run();
-        command
-            .args(["--with", "batch", "--with", &of_tasks])
-            .envs(variables.iter().copied());
-        // Whoever runs the tests in the background has made them ignore signals.
-        let through = begun.lab.through("env", &["--default-signal"], &command);
-        let running = begun.lab.start(through);
-        let names = ["task-0", "task-1"];
-        wait_for("both tasks to block", || {
-            assert!(alive(running.pid()), "{}", running.output());
-            names.iter().all(|task| begun.lab.shared(task).exists())
-        });
-        let tasks = names.map(|task| begun.lab.shared_pid(task));
-        Self {
-            begun,
-            running,
-            tasks,
-        }
-    }
+/// A run of `blocks.py` whose two jobs block, its launcher, and the processes of the tasks.
+fn blocked(setup: Setup<'_>) -> (Begun, Running, Vec<i32>) {
+    let Blocked {
+        stack,
+        lab,
+        running,
+        tasks,
+        ..
+    } = Blocked::start(&setup);
+    let begun = Begun {
+        lab,
+        stack,
+        service: None,
+        class: "BlocksFlow",
+        options: &[],
+        variables: BTreeMap::new(),
+    };
+    (begun, running, tasks)
 }
 
 /// Killed after the lease was told, and before any job was: what was begun is brought to its end, and nothing is scheduled.
 #[test]
 fn a_run_that_was_being_cancelled_is_ended_and_not_attached() {
-    let Blocks {
-        begun: run,
-        running,
-        tasks,
-    } = Blocks::start(&[], &[("FERROFLOW_FAILPOINT", "cancelling")]);
+    let (run, running, tasks) = blocked(Setup {
+        environment: &[("FERROFLOW_FAILPOINT", "cancelling")],
+        ..Setup::default()
+    });
     running.signal_group(Signal::SIGINT);
     let ended = running.wait();
     assert!(!ended.status.success(), "{}", ended.all());
@@ -323,13 +299,16 @@ fn a_run_that_was_being_cancelled_is_ended_and_not_attached() {
 #[test]
 fn what_succeeds_while_the_run_is_cancelled_is_kept() {
     let late = json!({"operation": "TerminateJob", "times": 1000, "fault": "no_effect"});
-    let run = Blocks::start(&[late], &[]);
-    run.running.signal_group(Signal::SIGINT);
-    wait_for("the jobs to be told", || {
-        !run.begun.history("fault").is_empty()
+    let (run, running, _) = blocked(Setup {
+        faults: &[late],
+        ..Setup::default()
     });
-    fs::write(run.begun.lab.shared("release"), "").expect("the tasks can be let go");
-    let ended = run.running.wait().exited(1).says("Workflow interrupted.");
+    running.signal_group(Signal::SIGINT);
+    wait_for("the jobs to be told", || {
+        !run.stack.history("fault").is_empty()
+    });
+    fs::write(run.lab.shared("release"), "").expect("the tasks can be let go");
+    let ended = running.wait().exited(1).says("Workflow interrupted.");
     assert_eq!(
         ended
             .all()
@@ -340,8 +319,8 @@ fn what_succeeds_while_the_run_is_cancelled_is_kept() {
         ended.all()
     );
     let tasks = json!({"start": 1, "block": 2});
-    assert_eq!(run.begun.tasks(), json!([false, tasks]));
-    run.begun.kept_its_promises();
+    assert_eq!(run.tasks(), json!([false, tasks]));
+    run.kept_its_promises();
 }
 
 /// Batch carries the call out when another launcher has given it up: the job finds its launch revoked.
@@ -352,7 +331,7 @@ fn a_submission_that_arrives_after_the_takeover_runs_nothing() {
     let running = run.lab.start(run.run());
     wait_for("the call to be under way", || {
         assert!(alive(running.pid()), "{}", running.output());
-        !run.history("fault").is_empty()
+        !run.stack.history("fault").is_empty()
     });
     let engine = engine_of(running.pid()).expect("a run by Ferroflow has an engine");
     for pid in [engine, running.pid()] {
@@ -362,14 +341,14 @@ fn a_submission_that_arrives_after_the_takeover_runs_nothing() {
     drop(running);
     run.verb("attach").exited(0).says("Done!");
     wait_for("the late job to end", || {
-        let ended = run.history("job.ended");
+        let ended = run.stack.history("job.ended");
         ended.iter().any(|job| job["exitCode"] == 113)
     });
     for work in ["0", "1"] {
         let marks = fs::read_to_string(run.lab.shared(&format!("begun-{work}")));
         assert_eq!(marks.expect("it has begun"), "0\n", "work {work}");
     }
-    assert_eq!(run.history("job.submitted").len(), 3);
+    assert_eq!(run.stack.history("job.submitted").len(), 3);
     run.kept_its_promises();
 }
 

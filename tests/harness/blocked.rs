@@ -1,7 +1,8 @@
 //! A run of `blocks.py` on an embedded stack, whose jobs block until a test lets them go or ends them.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, time::Duration};
 
+use checker::LeaseTimes;
 use serde_json::{Value, json};
 
 use super::{
@@ -10,6 +11,15 @@ use super::{
     stack::Stack,
     story::Story,
     wait_for,
+};
+
+/// The shortest lease that there is: after so long without a launcher, tasks end.
+pub(crate) const SHORT_LEASE: (&str, &str) = ("FERROFLOW_LEASE", "10s");
+
+/// When a launcher counts as gone by it.
+pub(crate) const SHORT_LEASE_TIMES: LeaseTimes = LeaseTimes {
+    lapse: Duration::from_secs(10),
+    cadence: Duration::from_secs(2),
 };
 
 /// What the run is like.
@@ -63,9 +73,7 @@ pub(crate) struct Blocked {
 impl Blocked {
     pub(crate) fn start(setup: &Setup<'_>) -> Self {
         let lab = Lab::new("blocks.py");
-        let file = lab.path().join("faults.json");
-        fs::write(&file, json!(setup.faults).to_string()).expect("the rules are written");
-        let stack = Stack::start(&["--faults", file.to_str().expect("a path that is text")]);
+        let stack = Stack::with_faults(setup.faults, &[]);
         let vars =
             json!({"TEST_SHARED": lab.path().join("shared"), "WIDTH": setup.width.to_string()});
         let vars = format!("environment:vars={vars}");

@@ -8,7 +8,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{FERROFLOW, bootstraps, python, remove_variables, temporary, tests_folder};
 
@@ -69,6 +69,15 @@ impl Stack {
         }
     }
 
+    /// A stack where these things go wrong, with more arguments for `dev up`.
+    pub(crate) fn with_faults(rules: &[Value], args: &[&str]) -> Self {
+        let folder = temporary::folder();
+        let file = folder.path().join("faults.json");
+        fs::write(&file, json!(rules).to_string()).expect("the rules are written");
+        let file = file.to_str().expect("a path that is text");
+        Self::start(&[&["--faults", file], args].concat())
+    }
+
     /// The stack that all tests of this process share.
     pub(crate) fn shared() -> &'static Self {
         static STACK: std::sync::OnceLock<Stack> = std::sync::OnceLock::new();
@@ -112,16 +121,24 @@ impl Stack {
 
     /// What the stack's history says of a kind.
     pub(crate) fn history(&self, kind: &str) -> Vec<Value> {
+        let mut lines = self.history_lines(&[kind]);
+        lines.iter_mut().map(|line| line["detail"].take()).collect()
+    }
+
+    /// The lines of these kinds in the stack's history, in their order, each with its time.
+    pub(crate) fn history_lines(&self, kinds: &[&str]) -> Vec<Value> {
         let text = fs::read_to_string(self.folder.join("history.jsonl")).expect("a history");
         // The last line may be half written. Of the others few are parsed: tests that wait ask often.
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let mark = format!("\"kind\":\"{kind}\"");
+        let marks: Vec<_> = kinds
+            .iter()
+            .map(|kind| format!("\"kind\":\"{kind}\""))
+            .collect();
         whole
             .lines()
-            .filter(|line| line.contains(&mark))
+            .filter(|line| marks.iter().any(|mark| line.contains(mark)))
             .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
-            .filter(|line| line["kind"] == kind)
-            .map(|mut line| line["detail"].take())
+            .filter(|line| kinds.iter().any(|kind| line["kind"] == *kind))
             .collect()
     }
 

@@ -45,9 +45,7 @@ impl Story {
         rules: &[Value],
     ) -> (Self, Finished) {
         let lab = Lab::new(flow);
-        let file = lab.path().join("faults.json");
-        fs::write(&file, json!(rules).to_string()).expect("the rules are written");
-        let stack = Stack::start(&["--faults", file.to_str().expect("a path that is text")]);
+        let stack = Stack::with_faults(rules, &[]);
         let vars = json!({"TEST_SHARED": lab.path().join("shared")});
         let vars = format!("environment:vars={vars}");
         let args = ["run", "--with", "batch", "--with", &vars];
