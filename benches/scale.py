@@ -89,7 +89,7 @@ def main():
         if options.widths:
             print("%s, Ferroflow, tasks of %g s\n%s" % (flow, options.seconds, titles()))
         for width in options.widths:
-            row = scale("ferroflow", flow, width, options.seconds, options)
+            row = scale("ferroflow", flow, width, options.seconds, options, options.workers)
             facts["widths"].setdefault(flow, []).append(row)
             print(line(row), flush=True)
         if options.slots:
@@ -108,10 +108,12 @@ def arguments():
     parser.add_argument("--both-seconds", type=float, default=10, help="how long each of them takes")
     parser.add_argument("--widths", type=listed(int), default=[100, 1000, 10000], help="tasks of the foreaches by Ferroflow")
     parser.add_argument("--seconds", type=float, default=5, help="how long each of them takes")
+    parser.add_argument("--workers", type=int, help="how many of them run at a time; all, unless told")
     parser.add_argument("--slots", type=listed(int), default=[16], help="how many run at a time, with uneven times")
     parser.add_argument("--between", type=listed(float), default=[1, 9], help="shortest and longest of these times")
     parser.add_argument("--flows", type=listed(str), default=["plain"], help="plain, heavy")
     parser.add_argument("--launchers", type=listed(str), default=list(LAUNCHERS), help="who runs what both run")
+    parser.add_argument("--dir", help="where stack and flow are; in memory, where that is possible. A task takes 150 KB")
     parser.add_argument("--latency-ms", type=float, default=30, help="of the metadata service of the heavy flow")
     parser.add_argument("--json", help="a file for the figures")
     options = parser.parse_args()
@@ -146,8 +148,8 @@ def line(row):
     return "".join(form % row[name] for name, _, form in COLUMNS)
 
 
-def scale(who, flow, width, seconds, options):
-    run = Run(options, who, flow, width, width, seconds)
+def scale(who, flow, width, seconds, options, workers=None):
+    run = Run(options, who, flow, width, workers or width, seconds)
     calls = Counter(name for _, name in run.calls())
     asked = [at for at, name in run.calls() if name in ("DescribeJobs", "ListJobs")]
     windows = Counter(at // (1000 * WINDOW_S) for at in asked)
@@ -199,7 +201,7 @@ class Run:
     def __init__(self, options, who, flow, width, workers, seconds):
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self._options, self._who = options, who
-        self._folder = tempfile.mkdtemp(prefix="ferroflow-bench-", dir=memory)
+        self._folder = tempfile.mkdtemp(prefix="ferroflow-bench-", dir=options.dir or memory)
         self._stack = self._file("stack")
         dev = [options.binary, "dev"]
         try:

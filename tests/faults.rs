@@ -62,7 +62,10 @@ struct Run {
 impl Run {
     /// Panics unless the run ends well.
     fn with(rules: &[Value]) -> Self {
-        let story = Story::of("once.py", &[], rules);
+        Self::of(Story::of("once.py", &[], rules))
+    }
+
+    fn of(story: Story) -> Self {
         story.kept_its_promises(&Expectations::default());
         let submitted = story.history("job.submitted");
         assert!(submitted.iter().all(|job| job["by"]["app"] == "launcher"));
@@ -140,6 +143,10 @@ fn launches(lab: &Lab, stack: &Stack, step: &str) -> Launches {
 
 fn submission(fault: Value) -> Value {
     json!({"operation": "SubmitJob", "subject": "-work-", "fault": fault})
+}
+
+fn not_shown() -> Value {
+    json!({"operation": "DescribeJobs", "times": 100_000, "fault": {"as_of": 1_000_000}})
 }
 
 fn job(fault: Value) -> Value {
@@ -253,6 +260,40 @@ fn a_job_is_called_a_success_and_did_not_run() {
     assert_eq!(starts, [0, 1, 1], "{ends:?}");
     assert!(ends.iter().all(|end| end["status"] == "SUCCEEDED"));
     run.ran_each_task_once(&[("0.0", "revoked"), ("0.1", "claimed")]);
+}
+
+/// No job is ever shown. Of one that has not begun by then it is made sure that it never does, and it is submitted again.
+#[test]
+fn a_job_is_not_shown_and_has_not_begun() {
+    let late = job(json!({"delay": 25}));
+    let variables = [("FERROFLOW_FAILPOINT", "absent:10")];
+    let story = Story::with(&variables, "once.py", &[], &[not_shown(), late]);
+    let run = Run::of(story);
+    assert_eq!(run.submissions(), (3, 0));
+    run.ran_each_task_once(&[("0.0", "revoked"), ("0.1", "claimed")]);
+}
+
+/// One that has begun is waited for, but not for longer than Batch remembers jobs.
+#[test]
+fn a_job_is_not_shown_and_its_host_was_lost() {
+    let lost = json!({"operation": "StartJob", "fault": {"lose_host": 8}});
+    let run = Blocked::start(&Setup {
+        width: 1,
+        blocking: 1,
+        processors: Some(1),
+        environment: &[("FERROFLOW_FAILPOINT", "absent:15,forgotten:1")],
+        faults: &[not_shown(), lost],
+        ..Setup::default()
+    });
+    let begun = run.lab.shared("begun-0");
+    wait_for("the next attempt to begin", || {
+        fs::read_to_string(&begun).is_ok_and(|marks| marks == "0\n1\n")
+    });
+    assert!(!alive(run.tasks[0]));
+    run.release();
+    let (story, running) = run.into_story();
+    running.wait().exited(0).says("Done!");
+    story.kept_its_promises(&Expectations::default());
 }
 
 #[test]

@@ -225,8 +225,49 @@ fn siblings_are_registered_with_a_service_at_the_same_time() {
     assert!((8..=24).contains(&at_once), "{at_once}");
 }
 
-/// Throttles, errors before and after the effect, lost replies, lost hosts. What is met is drawn from a seed;
-/// `benches/weather.py` does the same to a thousand tasks, by many seeds.
+/// Descriptions of some seconds ago, without the jobs that are newer, and summaries of arrays that are older still: what is not
+/// where it was a moment before has not ended for that.
+#[test]
+fn what_batch_shows_is_old() {
+    const SEED: u64 = 7;
+    let describe = |fault: Value| json!({"operation": "DescribeJobs", "seed": SEED, "probability": 0.5, "fault": fault});
+    let rules = [
+        describe(json!({"as_of": 3})),
+        describe(json!({"stale_summary": 5})),
+    ];
+    let simulation = json!({
+        "work": {"next": ["join"], "seconds": {"from": 0.5, "to": 2, "seed": SEED}, "fail": 3},
+        "join": {"next": ["end"], "joins_foreach": true},
+    });
+    let retry = "retry:times=1,minutes_between_retries=0";
+    let options = [
+        "--max-workers",
+        "150",
+        "--max-num-splits",
+        "200",
+        "--with",
+        retry,
+    ];
+    let run = Simulated::in_weather(
+        Launcher::Ferroflow,
+        "simulated.py",
+        &options,
+        &simulation,
+        &rules,
+    );
+    assert!(run.of("work", "successful").iter().all(|is| *is == true));
+    let mut attempts = run.of("work", "attempts");
+    attempts.retain(|attempts| *attempts == json!(["0", "1"]));
+    assert_eq!(attempts.len(), 3);
+    let submitted = run.story.history("job.submitted").into_iter();
+    let of_work = submitted.filter(|job| job["jobName"].to_string().contains("-work-"));
+    let tasks: u64 = of_work.map(|job| job["size"].as_u64().unwrap_or(1)).sum();
+    assert_eq!(tasks, 203, "each attempt was submitted once");
+    assert!(!run.story.history("fault").is_empty());
+}
+
+/// Throttles, errors before and after the effect, lost replies, lost hosts, and no task may be retried. What is met is
+/// drawn from a seed; `benches/weather.py` does the same to a thousand tasks, by many seeds.
 #[test]
 fn two_hundred_tasks_outlive_a_bad_day() {
     const SEED: u64 = 7;
@@ -263,7 +304,8 @@ fn two_hundred_tasks_outlive_a_bad_day() {
         "work": {"next": ["join"], "seconds": {"from": 0.5, "to": 2, "seed": SEED}},
         "join": {"next": ["end"], "joins_foreach": true},
     });
-    let options = ["--max-workers", "120", "--max-num-splits", "200"];
+    let all_at_once = ["--max-workers", "120", "--max-num-splits", "200"];
+    let options = [&all_at_once[..], &["--with", "retry:times=0"]].concat();
     let run = Simulated::in_weather(
         Launcher::Ferroflow,
         "simulated.py",

@@ -5,6 +5,7 @@ they call `subprocess.Popen`; a stand-in takes the command line and the environm
 """
 
 import contextlib
+import copy
 import functools
 import io
 import itertools
@@ -88,6 +89,14 @@ class _Writes:
         return True
 
 
+class _NotCloned(dict):
+    """Which tasks were cloned. Upstream's `_queue_tasks` writes down of each task that has ended that it was not; a join may
+    have a hundred thousand of them."""
+
+    def __missing__(self, path):
+        return False
+
+
 class Preparer:
     """Makes tasks and their command lines, and remembers the tasks until they are released."""
 
@@ -164,7 +173,8 @@ class Preparer:
 
     def _follow(self, asked, answers, until):
         """Makes tasks that follow from the first one; the first of `asked` has been prepared, and shows whether they can."""
-        task, write = self.tasks[asked[0]["task"]], self._attempt_file(answers)
+        # A copy, since a further attempt changes the task.
+        task, write = copy.copy(self.tasks[asked[0]["task"]]), self._attempt_file(answers)
         others = [{"task_id": task.task_id, "writes": answers[1]["writes"]}]
         left = itertools.takewhile(lambda _: time.monotonic() < until, asked[1:])
         with siblings.in_bulk(self._runtime._metadata) as at_a_time:
@@ -253,8 +263,8 @@ class Preparer:
             attach.go_on_counting(*run)
 
     def _task_arguments(self, question):
-        for path in question["input_paths"]:
-            self._runtime._is_cloned.setdefault(path, False)  # as _queue_tasks does for each task that ended
+        if not isinstance(self._runtime._is_cloned, _NotCloned):
+            self._runtime._is_cloned = _NotCloned(self._runtime._is_cloned)
         kwargs = {"input_paths": list(question["input_paths"])}
         if question.get("split_index") is not None:
             kwargs["split_index"] = str(question["split_index"])  # as _queue_task_foreach
@@ -266,6 +276,8 @@ class Preparer:
     def _known(self, question):
         """The task of a further attempt, made again where another host has made it."""
         task = self.tasks.get(question["task"])
+        if isinstance(task, siblings.Sibling):
+            task = self.tasks[question["task"]] = task.whole()
         return task or self._runtime._new_task(question["step"], **self._task_arguments(question))
 
     def _launch_first(self, question):

@@ -103,13 +103,38 @@ def _may_differ(path, value):
     return len(path) == 3 and path[0] == "container" and path[1] in _DIFFERING_IN_CONTAINER and isinstance(value, str)
 
 
+class Sibling:
+    """A task that follows from another of its step, in a few bytes: there may be ten thousand. Upstream's own object takes
+    two kilobytes, and is needed for a further attempt only."""
+
+    __slots__ = ("_first", "_split_index", "task_id")
+
+    def __init__(self, first, split_index, task_id):
+        self._first, self._split_index, self.task_id = first, split_index, task_id
+
+    @property
+    def step(self):
+        return self._first.step
+
+    def whole(self):
+        """Upstream's object, as upstream would have made it."""
+        task = _unregistered(self._first, self._split_index)
+        task.task_id = self.task_id
+        task._path = "%s/%s/%s" % (task.run_id, task.step, task.task_id)
+        return task
+
+
 def registered(task, question):
-    """The sibling of `task` that is asked for, upstream's own object, as upstream would make it: with an id from the
-    metadata provider."""
-    sibling = copy.copy(task)
-    sibling.split_index = str(question["split_index"])
-    sibling._ds = None  # `new_attempt` makes it, should there be another
+    """The sibling of `task` that is asked for, with an id from the metadata provider, as upstream registers it."""
+    sibling = _unregistered(task, str(question["split_index"]))
     sibling._get_task_id(None)
+    return Sibling(task, sibling.split_index, sibling.task_id)
+
+
+def _unregistered(task, split_index):
+    sibling = copy.copy(task)
+    sibling.split_index = split_index
+    sibling._ds = None  # `new_attempt` makes it, should there be another
     return sibling
 
 

@@ -6,10 +6,11 @@ They draw at random and go through sets in any order, so what is compared is sor
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
-from metaflow import Runner
+from metaflow import Run, Runner, default_metadata, metadata
 from support import FolderCase
 
 HELLO, PLAYLIST = "00-helloworld/helloworld.py", "01-playlist/playlist.py"
@@ -20,6 +21,7 @@ REDUX = "03-playlist-redux/playlist.py"
 
 HERE = (HELLO, PLAYLIST, STATISTICS, REDUX)
 ON_BATCH = HERE[: 3 if os.environ.get("FERROFLOW_TEST_BATCH") == "all" else 2]
+SERVICE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../benches/metadata_service.py")
 
 
 class Tutorials(FolderCase):
@@ -32,16 +34,24 @@ class Tutorials(FolderCase):
     def run_all(self, episodes, side, wish, **options):
         """What tasks left and said in each episode, in a folder of the side's own."""
         os.mkdir(side)
-        seen = {}
-        for episode in episodes:
-            flow = os.path.join(self.folder, "metaflow-tutorials", episode)
-            with Runner(flow, show_output=False, env={"FERROFLOW": wish}, cwd=side, **options) as runner:
-                done = runner.run()
-                self.assertEqual(done.status, "successful", done.stdout + done.stderr)
-                # At once: the Client knows one folder of local metadata at a time.
-                seen[episode] = (artifacts(done.run), said(done.stdout))
+        seen = {episode: self.run_one(episode, side, {"FERROFLOW": wish}, **options) for episode in episodes}
         self.assert_nothing_left()
         return seen
+
+    def run_one(self, episode, side, environment, **options):
+        flow = os.path.join(self.folder, "metaflow-tutorials", episode)
+        with Runner(flow, show_output=False, env=environment, cwd=side, **options) as runner:
+            done = runner.run()
+            self.assertEqual(done.status, "successful", done.stdout + done.stderr)
+            # At once: the Client knows one folder of local metadata at a time.
+            return artifacts(Run(done.run.pathspec)), said(done.stdout)
+
+    def metadata_service(self):
+        """Starts one, and gives its URL."""
+        command = [sys.executable, SERVICE, "--latency-ms", "0"]
+        service = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(service.communicate)
+        return service.stdout.readline().strip()
 
     def test_both_launchers_here_and_on_batch(self):
         upstream = self.run_all(HERE, "upstream", "off", datastore="local")
@@ -53,6 +63,19 @@ class Tutorials(FolderCase):
             (left, lines), (on_s3, from_jobs) = upstream[episode], on_batch[episode]
             self.assertEqual(left, on_s3)
             self.assertEqual(words(lines), words(from_jobs))
+        self.assertEqual(self.redux_on_batch(), (upstream[REDUX][0], words(upstream[REDUX][1])))
+
+    def redux_on_batch(self):
+        """What its tasks left and said, whose input is a run on this machine."""
+        os.mkdir("service")
+        url = self.metadata_service()
+        # The tasks of a Runner's run are sought where this process has its metadata.
+        metadata(url)
+        self.addCleanup(default_metadata)
+        environment = {"METAFLOW_SERVICE_URL": url, "FERROFLOW": "require"}
+        self.run_one(STATISTICS, "service", environment, datastore="s3", metadata="service")
+        left, lines = self.run_one(REDUX, "service", environment, metadata="service", decospecs=["batch"])
+        return left, words(lines)
 
 
 def artifacts(run):

@@ -23,7 +23,7 @@ pub use self::versioned::{Replaced, Versioned};
 use crate::{Aws, ConfigError, failure::Failure};
 
 /// Requests under way at a time. Ten thousand tasks that end at once want as many; each would take tens of kilobytes.
-const REQUESTS_AT_ONCE: usize = 96;
+const REQUESTS_AT_ONCE: usize = 64;
 
 /// A datastore below `s3://bucket/prefix`. Cheap to clone.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use model::{Attempt, TaskPath, batch::JobId, layout, spec::Claim};
+use model::{Attempt, TaskPath, Timestamp, batch::JobId, layout, spec::Claim};
 use tokio::sync::mpsc;
 
 use super::{
@@ -17,6 +17,8 @@ use crate::stored_run::marks;
 #[derive(Debug, Clone)]
 pub(crate) struct Adopted {
     pub(super) place: OutcomePlace,
+    /// When it was decided to submit it.
+    pub(super) at: Timestamp,
     /// Count of decisions to submit the attempt.
     pub(super) launch: u32,
     pub(super) job_name: String,
@@ -37,15 +39,16 @@ pub(super) async fn adopt(
     let asked = async || request::job(&shared, &launch).await;
     // What it asked for only makes an explanation better. Boxed, as what follows: large, and one of many.
     let asked = Box::pin(shared.on_batch(asked)).await.ok();
-    let recorded = Recorded {
+    let recorded = Box::new(Recorded {
         pending: Pending {
             launch,
             number: adopted.launch,
         },
         place: adopted.place,
+        at: adopted.at,
         memory: asked.as_ref().and_then(request::Job::memory),
         more_memory: asked.and_then(|asked| asked.more_memory()),
-    };
+    });
     match Box::pin(job_of(&shared, &recorded, &adopted)).await {
         Ok(Some(job)) => Box::pin(follow::follow(shared, recorded, job, again)).await,
         Ok(None) => {

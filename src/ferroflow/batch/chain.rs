@@ -253,6 +253,6 @@ async fn write(store: &S3Store, key: &str, object: &Bytes) -> anyhow::Result<()>
     Err(Fenced { why }.into())
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
 }

@@ -16,7 +16,10 @@ use model::{
 use scheduler::{FailureClass, Outcome};
 
 use super::{Ended, Failure, Launch, Shared, request, submit::Recorded};
-use crate::stored_run::marks;
+use crate::{
+    failpoint,
+    stored_run::{FORGOTTEN, is_recent, marks},
+};
 
 /// How often a launch that never began is repeated for free, at most.
 const MAX_FREE_LAUNCHES: u32 = 2;
@@ -101,8 +104,12 @@ async fn judge_without_outcome(
         Some(Claim::Claimed { job: holder, .. }) if holder != job.as_str() => {
             return Ok(Verdict::Elsewhere(JobId::new(holder)));
         }
-        // Batch does not show the job, but silence never means dead.
-        Some(Claim::Claimed { .. }) if terminal.is_none() && !*shared.cancelled.borrow() => {
+        // Batch does not show the job, but silence never means dead, unless Batch would have forgotten it.
+        Some(Claim::Claimed { .. })
+            if terminal.is_none()
+                && !*shared.cancelled.borrow()
+                && is_recent(recorded.at, failpoint::shortened("forgotten", FORGOTTEN)) =>
+        {
             return Ok(Verdict::Unseen);
         }
         Some(Claim::Claimed { .. }) => true,

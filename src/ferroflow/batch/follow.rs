@@ -20,7 +20,7 @@ use super::{
     obtain::pause_unless_cancelled,
     submit::{Pending, Recorded},
     tail::{self, More, Tail},
-    terminate::{end_twin, terminate_when_cancelled},
+    terminate::{Grace, end_twin, terminate_when_cancelled},
     usage,
     watch::Seen,
 };
@@ -39,10 +39,12 @@ const STOP_LAG: Duration = Duration::from_mins(10);
 const ABSENT: Duration = Duration::from_mins(5);
 
 /// Follows a job to its end and tells what became of the attempt.
+///
+/// Most of the time that is waiting, for ten thousand jobs at once: all that is needed for a moment only is boxed.
 pub(super) async fn follow(
     shared: Rc<Shared>,
-    recorded: Recorded,
-    mut job: JobId,
+    recorded: Box<Recorded>,
+    job: JobId,
     again: mpsc::UnboundedSender<Pending>,
 ) {
     let launch = &recorded.pending.launch;
@@ -53,61 +55,87 @@ pub(super) async fn follow(
             job: job.to_string(),
         },
     );
+    let mut job = job;
     let mut tail = Tail::default();
-    loop {
-        let Watched { detail, success } = watch_job(&shared, &recorded, &job, &mut tail).await;
-        let (last, success) = (detail, success.as_deref());
-        let turn = shared.turn_to_end().await;
-        Box::pin(shared.notice_cancellation(last.as_ref())).await;
-        // Boxed, as all that is needed for a moment only: most of the time a task waits, and there are ten thousand of them.
-        let judge =
-            async || Box::pin(end::judge(&shared, &recorded, &job, last.as_ref(), success)).await;
-        let judged = shared.on_datastore(judge).await;
-        let (verdict, outcome) = match judged {
-            Ok(judged) => judged,
-            Err(error) => return shared.break_down(error),
-        };
-        match verdict {
-            Verdict::Over(ended) => {
-                failpoint::reach("judged");
-                // Boxed: large, and needed at the end only.
-                Box::pin(finish(&shared, &recorded, &mut tail, (ended, outcome))).await;
-                return;
+    let number = loop {
+        let watched = Box::new(watch_job(&shared, &recorded, &job, &mut tail).await);
+        match Box::pin(settle(&shared, &recorded, &job, &mut tail, *watched)).await {
+            Next::Nothing => return,
+            Next::Watch => {}
+            Next::WatchTwin(twin) => job = twin,
+            Next::Launch { number } => break number,
+        }
+    };
+    let launch = recorded.pending.launch;
+    // The submitter ends only with the engine.
+    let _ = again.send(Pending { launch, number });
+}
+
+/// What there is to do once nothing more is to be seen of a job.
+enum Next {
+    Nothing,
+    /// The same job, which has begun and is not shown.
+    Watch,
+    /// Another job runs the task.
+    WatchTwin(JobId),
+    /// Launches the attempt again.
+    Launch {
+        number: u32,
+    },
+}
+
+/// Judges what became of the attempt, and tells it where that is its end.
+async fn settle(
+    shared: &Rc<Shared>,
+    recorded: &Recorded,
+    job: &JobId,
+    tail: &mut Tail,
+    Watched { detail, success }: Watched,
+) -> Next {
+    let (last, success) = (detail, success.as_deref());
+    let turn = shared.turn_to_end().await;
+    Box::pin(shared.notice_cancellation(last.as_ref())).await;
+    let judge = async || Box::pin(end::judge(shared, recorded, job, last.as_ref(), success)).await;
+    let (verdict, outcome) = match shared.on_datastore(judge).await {
+        Ok(judged) => judged,
+        Err(error) => {
+            shared.break_down(error);
+            return Next::Nothing;
+        }
+    };
+    match verdict {
+        Verdict::Over(ended) => {
+            failpoint::reach("judged");
+            Box::pin(finish(shared, recorded, tail, (ended, outcome))).await;
+            Next::Nothing
+        }
+        Verdict::Elsewhere(twin) => {
+            drop(turn);
+            let text = format!("Task runs as job {twin}.");
+            say(shared, recorded, job, &text);
+            if last.is_none_or(|last| !last.status.is_terminal()) {
+                Box::pin(end_twin(shared, job)).await;
             }
-            Verdict::Elsewhere(twin) => {
-                drop(turn);
-                say(
-                    &shared,
-                    &recorded,
-                    &job,
-                    &format!("Task runs as job {twin}."),
-                );
-                if last.is_none_or(|last| !last.status.is_terminal()) {
-                    Box::pin(end_twin(&shared, &job)).await;
-                }
-                job = twin;
+            Next::WatchTwin(twin)
+        }
+        Verdict::Unseen => {
+            let text = "AWS Batch does not show the job, which has begun: it is looked for on.";
+            say(shared, recorded, job, text);
+            Next::Watch
+        }
+        Verdict::Again { why, pause } => {
+            drop(turn);
+            let when = match pause.as_secs() {
+                0 => String::new(),
+                seconds => format!(" in {seconds} s"),
+            };
+            let text = format!("{why} Submitting it again{when}.");
+            say(shared, recorded, job, &text);
+            if !pause.is_zero() {
+                pause_unless_cancelled(shared, pause).await;
             }
-            Verdict::Unseen => {
-                let text = "AWS Batch does not show the job, which has begun: it is looked for on.";
-                say(&shared, &recorded, &job, text);
-            }
-            Verdict::Again { why, pause } => {
-                drop(turn);
-                let when = match pause.as_secs() {
-                    0 => String::new(),
-                    seconds => format!(" in {seconds} s"),
-                };
-                let text = format!("{why} Submitting it again{when}.");
-                say(&shared, &recorded, &job, &text);
-                if !pause.is_zero() {
-                    pause_unless_cancelled(&shared, pause).await;
-                }
-                let number = recorded.pending.number + 1;
-                let launch = recorded.pending.launch;
-                // The submitter ends only with the engine.
-                let _ = again.send(Pending { launch, number });
-                return;
-            }
+            let number = recorded.pending.number + 1;
+            Next::Launch { number }
         }
     }
 }
@@ -148,10 +176,10 @@ async fn watch_job(
     job: &JobId,
     tail: &mut Tail,
 ) -> Watched {
-    let (told, waited_enough) = signal::channel(None);
+    let grace = Grace::default();
     tokio::select! {
-        detail = watch_until_over(shared, recorded, job, tail, waited_enough) => detail,
-        never = terminate_when_cancelled(shared, recorded, job, told) => match never {},
+        detail = watch_until_over(shared, recorded, job, tail, &grace) => detail,
+        never = terminate_when_cancelled(shared, recorded, job, &grace) => match never {},
     }
 }
 
@@ -160,29 +188,48 @@ async fn watch_until_over(
     recorded: &Recorded,
     job: &JobId,
     tail: &mut Tail,
-    mut waited_enough: signal::Receiver<Option<Instant>>,
+    grace: &Grace,
 ) -> Watched {
     let mut seen = shared.watcher.watch(job.clone(), recorded.place);
     let mut following = Following::new(shared, recorded, job);
     following.status(None);
+    let last_seen = |seen: &signal::Receiver<Seen>| seen.borrow().detail.clone();
     loop {
-        let view = seen.borrow_and_update().clone();
-        if following.is_over(&view).await {
-            return Watched {
-                detail: view.detail,
-                success: following.success,
-            };
-        }
-        let cancelled_for = *waited_enough.borrow_and_update();
+        let absent_since = {
+            let view = seen.borrow_and_update().clone();
+            if following.is_over(&view).await {
+                return Watched {
+                    detail: view.detail,
+                    success: following.success,
+                };
+            }
+            view.absent_since
+        };
+        let absent = absent_since.map(|since| since + failpoint::shortened("absent", ABSENT));
+        let deadlines = [
+            following.next_look,
+            following.give_up,
+            grace.until(),
+            absent,
+        ];
         tokio::select! {
-            changed = seen.changed() => if changed.is_err() { return view.detail.into() },
-            Ok(()) = waited_enough.changed() => {}
-            () = wait_until(following.next_look) => following.look(tail).await,
-            () = wait_until(following.give_up) => return view.detail.into(),
-            () = wait_until(cancelled_for) => return view.detail.into(),
-            () = wait_until(view.absent_since.map(|since| since + ABSENT)) => return Watched::default(),
+            changed = seen.changed() => if changed.is_err() { return last_seen(&seen).into() },
+            () = grace.begun() => {}
+            () = wait_until(deadlines.into_iter().flatten().min()) => {
+                if is_over(absent) {
+                    return Watched::default();
+                }
+                if is_over(following.give_up) || is_over(grace.until()) {
+                    return last_seen(&seen).into();
+                }
+                following.look(tail).await;
+            }
         }
     }
+}
+
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
 async fn wait_until(deadline: Option<Instant>) {

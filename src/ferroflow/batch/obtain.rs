@@ -63,6 +63,7 @@ pub(super) async fn submit_one(
                 } else {
                     job.clone()
                 };
+                let recorded = Box::new(recorded);
                 tokio::task::spawn_local(follow::follow(shared, recorded, job, again));
             }
             Obtained::Nothing => follow::never_submitted(&shared, &recorded.pending.launch),
@@ -102,6 +103,7 @@ async fn give_up(
         .await;
     match claim {
         Ok(Some(Claim::Claimed { job, .. })) => {
+            let recorded = Box::new(recorded);
             follow::follow(shared, recorded, JobId::new(job), again).await;
         }
         Ok(Some(Claim::Revoked { .. }) | None) => refused(&shared, &recorded, why),

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use aws::s3::S3Store;
 use model::{
-    Attempt, Plan, TaskId, TaskKey,
+    Attempt, Plan, TaskId, TaskKey, Timestamp,
     launch_record::{Raise, Submission},
     opening::Opening,
     run_record::RunRecord,
@@ -140,13 +140,13 @@ impl Recovered {
                 .insert((local.key, local.attempt), Found::Local);
         }
         for submission in &record.submissions {
-            self.take_submission(record.seq, submission);
+            self.take_submission(record.seq, record.at, submission);
         }
         Ok(())
     }
 
     /// A later launch of the same attempt takes the place of an earlier one, of which nothing can start any more.
-    fn take_submission(&mut self, seq: u64, submission: &Submission) {
+    fn take_submission(&mut self, seq: u64, at: Timestamp, submission: &Submission) {
         let Some(first) = submission.members.first() else {
             return;
         };
@@ -157,6 +157,7 @@ impl Recovered {
                     seq,
                     index: member.index,
                 },
+                at,
                 launch: member.launch,
                 job_name: submission.job_name.clone(),
                 queue: submission.queue.clone(),

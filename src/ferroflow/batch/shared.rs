@@ -37,8 +37,8 @@ use crate::trouble::Trouble;
 /// How long a run that was cancelled waits for its jobs, and for services that do not answer.
 pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(30);
 
-/// How many attempts have their ends looked at, at the same time: more than there are requests to S3.
-pub(super) const ENDS_AT_ONCE: usize = 200;
+/// How many attempts have their ends looked at, at the same time: about as many as there are requests to S3.
+pub(super) const ENDS_AT_ONCE: usize = 64;
 
 /// Services that may not answer for a while.
 #[derive(Debug, Clone)]

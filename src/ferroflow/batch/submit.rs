@@ -9,6 +9,7 @@ use std::{cell::RefCell, rc::Rc};
 use anyhow::Context;
 use datastore::{ObjectStore, PutMode, PutOptions, PutOutcome};
 use model::{
+    Timestamp,
     array_spec::{ArrayKey, MAX_CHILDREN},
     batch::JobRequest,
     launch_record::Planned,
@@ -18,8 +19,13 @@ use tokio::sync::{mpsc, watch as signal};
 use uuid::Uuid;
 
 use super::{
-    Launch, Shared, What, arrays, chain::Written, fence::CancelledElsewhere, follow,
-    obtain::submit_one, request, watch::OutcomePlace,
+    Launch, Shared, What, arrays,
+    chain::{self, Written},
+    fence::CancelledElsewhere,
+    follow,
+    obtain::submit_one,
+    request,
+    watch::OutcomePlace,
 };
 use crate::advice;
 
@@ -38,6 +44,8 @@ pub(super) struct Pending {
 pub(super) struct Recorded {
     pub(super) pending: Pending,
     pub(super) place: OutcomePlace,
+    /// When it was decided to submit it.
+    pub(super) at: Timestamp,
     /// What the job asks for, in MiB.
     pub(super) memory: Option<u64>,
     /// What may come after that if it was too little.
@@ -178,6 +186,7 @@ impl Submitter {
                 let members = members.map(|(pending, place)| Recorded {
                     pending,
                     place,
+                    at: chain::now(),
                     memory: job.memory(),
                     more_memory: job.more_memory(),
                 });

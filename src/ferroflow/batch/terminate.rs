@@ -1,9 +1,9 @@
 //! TerminateJob: for jobs of a run that was cancelled, for twins, and for jobs that nobody follows.
 
-use std::{convert::Infallible, rc::Rc, time::Duration};
+use std::{cell::Cell, convert::Infallible, rc::Rc, time::Duration};
 
 use model::batch::{JobId, terminate_reason};
-use tokio::{sync::watch as signal, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     follow::say,
@@ -47,36 +47,68 @@ pub(super) async fn end_job(shared: &Shared, job: &JobId) {
     }
 }
 
-/// Once the run is cancelled, ends the job, again and again until nobody watches it any more. `waited_enough` is told until
-/// when its end is waited for: that counts from the first call, which a long queue of others may precede.
+/// Until when the end of a job is waited for that is being terminated. That counts from the first call, which a long queue of
+/// others may precede.
+#[derive(Debug, Default)]
+pub(super) struct Grace {
+    until: Cell<Option<Instant>>,
+    begins: Notify,
+}
+
+impl Grace {
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until.get()
+    }
+
+    /// Returns when it begins.
+    pub(super) async fn begun(&self) {
+        self.begins.notified().await;
+    }
+
+    fn begin(&self) {
+        if self.until.get().is_none() {
+            self.until.set(Some(Instant::now() + CANCEL_GRACE));
+            self.begins.notify_one();
+        }
+    }
+}
+
+/// Once the run is cancelled, ends the job, again and again until nobody watches it any more.
 pub(super) async fn terminate_when_cancelled(
     shared: &Rc<Shared>,
     recorded: &Recorded,
     job: &JobId,
-    waited_enough: signal::Sender<Option<Instant>>,
+    grace: &Grace,
 ) -> Infallible {
-    let mut cancelled = shared.cancelled.clone();
-    if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
-        return std::future::pending().await; // the engine ends
-    }
-    let wait_from_now = || {
-        waited_enough.send_if_modified(|until| {
-            let is_first = until.is_none();
-            until.get_or_insert_with(|| Instant::now() + CANCEL_GRACE);
-            is_first
-        });
+    let cancelled = async {
+        let mut cancelled = shared.cancelled.clone();
+        cancelled.wait_for(|cancelled| *cancelled).await.is_ok()
     };
+    if cancelled.await {
+        // Boxed: most runs are not cancelled, and there is one of these for each job.
+        Box::pin(terminate_until_over(shared, recorded, job, grace)).await;
+    }
+    // All has been done, or the engine ends.
+    std::future::pending().await
+}
+
+async fn terminate_until_over(
+    shared: &Rc<Shared>,
+    recorded: &Recorded,
+    job: &JobId,
+    grace: &Grace,
+) {
     if let Some(array) = job.parent() {
         if shared.ending.borrow_mut().insert(array.clone()) {
             tokio::task::spawn_local(terminate_array(Rc::clone(shared), array));
         }
-        wait_from_now();
-        return std::future::pending().await;
+        grace.begin();
+        return;
     }
     let mut said = None;
     loop {
         shared.client.may_terminate().await;
-        wait_from_now();
+        grace.begin();
         let Some(why) = terminate(shared, job).await else {
             tokio::time::sleep(TERMINATE_AGAIN).await;
             continue;

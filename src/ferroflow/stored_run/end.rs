@@ -35,7 +35,7 @@ const TERMINATE_PATIENCE: Duration = Duration::from_secs(10);
 const LISTING_LAG: Duration = Duration::from_secs(30);
 
 /// Batch forgets jobs that have ended this long ago, and no others (Batch user guide, "Job states").
-const FORGOTTEN: Duration = Duration::from_hours(7 * 24);
+pub(crate) const FORGOTTEN: Duration = Duration::from_hours(7 * 24);
 
 /// What became of the jobs of a run.
 #[derive(Debug, Default)]
@@ -113,7 +113,7 @@ fn unfound(job: &ChainJob, why: &BatchError) -> Unfound {
 }
 
 /// By the clocks of two machines.
-fn is_recent(at: Timestamp, within: Duration) -> bool {
+pub(crate) fn is_recent(at: Timestamp, within: Duration) -> bool {
     let age = jiff::Timestamp::now().as_millisecond().saturating_sub(at.0);
     u64::try_from(age).is_ok_and(|age| Duration::from_millis(age) < within)
 }

@@ -26,7 +26,7 @@ pub(crate) use self::{
     at_once::{at_once, block_on},
     cancel::Cancelled,
     chain::{Told, header},
-    end::{Ending, Left, Unfound, end},
+    end::{Ending, FORGOTTEN, Left, Unfound, end, is_recent},
     holder::{Holder, Orphan, holder, orphan},
     jobs::{ChainJob, Found, jobs, region_of},
 };
