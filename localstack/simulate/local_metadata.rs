@@ -3,11 +3,10 @@
 
 use std::io;
 
-use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use tar::{Builder, Header};
 
-use super::{Failure, container::Playing, nonsense, task_data::Artifacts};
+use super::{Failure, container::Playing, gzip::gzip, nonsense, task_data::Artifacts};
 
 /// Packs the metadata of a task that ends now.
 pub(super) fn archive(
@@ -41,7 +40,7 @@ pub(super) fn archive(
         document.to_string()
     };
     let folder = format!(".metaflow/{}/{}/_meta", task.flow, task.path);
-    let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut archive = Builder::new(Vec::new());
     let mut add = |name: String, body: String| {
         append(&mut archive, &format!("{folder}/{name}.json"), &body, now)
     };
@@ -80,15 +79,10 @@ pub(super) fn archive(
         }));
         add(format!("sysmeta_{field}_{now}"), document)?;
     }
-    Ok(archive.into_inner()?.finish()?)
+    Ok(gzip(&archive.into_inner()?)?)
 }
 
-fn append(
-    archive: &mut Builder<GzEncoder<Vec<u8>>>,
-    path: &str,
-    body: &str,
-    now: i64,
-) -> io::Result<()> {
+fn append(archive: &mut Builder<Vec<u8>>, path: &str, body: &str, now: i64) -> io::Result<()> {
     let mut header = Header::new_gnu();
     header.set_size(body.len() as u64);
     header.set_mode(0o644);

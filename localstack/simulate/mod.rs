@@ -8,6 +8,7 @@
 
 mod claim;
 mod container;
+mod gzip;
 mod input_paths;
 mod local_metadata;
 mod pickle;

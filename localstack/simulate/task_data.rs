@@ -1,15 +1,13 @@
 //! The artifacts of a task and their marks (metaflow/task.py, `run_step`; metaflow/datastore/task_datastore.py). A step that
 //! is not run makes no artifacts of its own: it passes on what its input has, its first input if it is a join.
 
-use std::io::Write as _;
-
-use flate2::{Compression, write::GzEncoder};
 use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
 
 use super::{
     Failure,
     container::Playing,
+    gzip::gzip,
     local_metadata, nonsense,
     pickle::{self, Opcodes, Pickle},
     plan::Step,
@@ -206,12 +204,10 @@ impl Shelf<'_> {
         let address = hex::encode(Sha1::digest(content));
         let (bucket, key) = (&self.playing.task.store.bucket, self.blob(&address));
         if !self.s3.has(bucket, &key)? {
-            let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-            packed.write_all(content)?;
             let put = Put {
                 bucket,
                 key: &key,
-                body: &packed.finish()?,
+                body: &gzip(content)?,
                 metadata: Some((ATTRIBUTES, PACKED)),
                 create: false,
             };
