@@ -2,13 +2,14 @@
 keeps its slots: upstream's and Ferroflow's, one after the other. The tasks are played by an embedded stack of the program's
 own (`ferroflow dev up --simulate`), without a process.
 
-    python benches/scale.py [--both 64] [--widths 100,1000,10000] [--slots 16] [--flows plain,heavy] [--json FILE]
+    python benches/scale.py [--both 64] [--widths 100,1000,10000] [--workers N] [--slots 16] [--flows plain,heavy] [--json FILE]
 
 Needs a Python with metaflow and boto3, for the heavy flow pandas, too; and the binary: $FERROFLOW_BIN or `ferroflow` on PATH.
 Linux only. There are three parts, each left out by an empty value:
 
 --both    a foreach of so many tasks of --both-seconds (10), all at once, by both launchers, with ratios
---widths  the same of --seconds (5) by Ferroflow alone: upstream has a process of 85 MB for each task
+--widths  the same of --seconds (5) by Ferroflow alone, where told with no more than --workers at a time: upstream has a process
+          of 85 MB for each task
 --slots   ten times as many tasks of --between (1,9) seconds as there are slots, by both. What counts as busy is the time from
           the start of a task's job to its end. `ideal` is what a launcher reaches that starts the next task in the instant in
           which one ends: none can do better in that order
@@ -113,7 +114,7 @@ def arguments():
     parser.add_argument("--between", type=listed(float), default=[1, 9], help="shortest and longest of these times")
     parser.add_argument("--flows", type=listed(str), default=["plain"], help="plain, heavy")
     parser.add_argument("--launchers", type=listed(str), default=list(LAUNCHERS), help="who runs what both run")
-    parser.add_argument("--dir", help="where stack and flow are; in memory, where that is possible. A task takes 150 KB")
+    parser.add_argument("--dir", help="where stack and flow are; in memory, where that is possible. A task takes 100 KB, 60 files")
     parser.add_argument("--latency-ms", type=float, default=30, help="of the metadata service of the heavy flow")
     parser.add_argument("--json", help="a file for the figures")
     options = parser.parse_args()
