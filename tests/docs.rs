@@ -82,7 +82,7 @@ const COMMANDS: &[(&str, &[(&str, By)])] = &[
                 other("benches/scale.py", "--flows"),
             ),
             (
-                r#"python benches/scale.py --both "" --slots "" --widths 100000"#,
+                r#"python benches/scale.py --both "" --slots "" --widths 100000 --workers 5000 --dir /tmp"#,
                 other("benches/scale.py", "--widths"),
             ),
             (

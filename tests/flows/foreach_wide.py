@@ -4,7 +4,7 @@ from metaflow import FlowSpec, Parameter, step
 
 
 class ForeachWideFlow(FlowSpec):
-    width = Parameter("width", default=260, type=int)
+    width = Parameter("width", default=180, type=int)
 
     @step
     def start(self):
