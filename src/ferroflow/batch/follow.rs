@@ -44,7 +44,7 @@ const ABSENT: Duration = Duration::from_mins(5);
 pub(super) async fn follow(
     shared: Rc<Shared>,
     recorded: Box<Recorded>,
-    job: JobId,
+    mut job: JobId,
     again: mpsc::UnboundedSender<Pending>,
 ) {
     let launch = &recorded.pending.launch;
@@ -55,11 +55,10 @@ pub(super) async fn follow(
             job: job.to_string(),
         },
     );
-    let mut job = job;
     let mut tail = Tail::default();
     let number = loop {
-        let watched = Box::new(watch_job(&shared, &recorded, &job, &mut tail).await);
-        match Box::pin(settle(&shared, &recorded, &job, &mut tail, *watched)).await {
+        let watched = watch_job(&shared, &recorded, &job, &mut tail).await;
+        match Box::pin(settle(&shared, &recorded, &job, &mut tail, watched)).await {
             Next::Nothing => return,
             Next::Watch => {}
             Next::WatchTwin(twin) => job = twin,
