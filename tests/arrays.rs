@@ -6,20 +6,17 @@ use checker::Expectations;
 use harness::story::Story;
 use serde_json::{Value, json};
 
-/// The sizes of the jobs that were submitted for the foreach, one by one: 1 is a plain job.
+/// The sizes of the jobs that were submitted for the foreach, none of them twice.
 fn sizes(story: &Story) -> Vec<u64> {
-    let is_of_work = |detail: &Value, name: &str| {
-        detail[name]
-            .as_str()
-            .is_some_and(|name| name.contains("-work-"))
+    let is_of_work = |call: &Value| {
+        let subject = call["subject"].as_str().unwrap_or_default();
+        call["operation"] == "SubmitJob" && subject.contains("-work-")
     };
     let mut calls = story.history("call");
-    calls.retain(|call| call["operation"] == "SubmitJob" && is_of_work(call, "subject"));
-    let mut submitted = story.history("job.submitted");
-    submitted.retain(|job| is_of_work(job, "jobName"));
-    assert_eq!(calls.len(), submitted.len(), "{submitted:#?}");
-    let size = |job: &Value| job["size"].as_u64().unwrap_or(1);
-    submitted.iter().map(size).collect()
+    calls.retain(is_of_work);
+    let sizes = story.sizes("work");
+    assert_eq!(calls.len(), sizes.len(), "{calls:#?}");
+    sizes
 }
 
 /// Two siblings are enough for an array.

@@ -13,7 +13,7 @@ import sys
 import traceback
 from types import SimpleNamespace
 
-from . import attach, events, fork_server, runner
+from . import attach, disk, events, fork_server, runner
 from .batch import BatchSteps
 from .binary import locate
 from .credentials import Credentials
@@ -177,6 +177,7 @@ class Host:
     def _answer(self, question):
         """`prepared` or `prepared_siblings`, or `refused` when a hook or the metadata provider raises, Ctrl-C included."""
         send = self._engine.connection.send
+        made = disk.TasksMade(self._runtime, question["step"])
         try:
             if self._engine.signals.received:
                 raise _interruption(self._engine.signals.received[0])  # the run is about to end
@@ -188,7 +189,8 @@ class Host:
             text = unicode_only(traceback.format_exc())
             taken_over = isinstance(error, attach.TakenOver)
             answer = {"type": "refused", "id": question["id"], "error": one_line(error), "traceback": text}
-            send(dict(answer, taken_over=taken_over))
+            full = disk.is_full(error) and made.undo()
+            send(dict(answer, taken_over=taken_over, full=full))
 
     def _prepare(self, question):
         signals = self._engine.signals

@@ -102,6 +102,7 @@ class Preparer:
 
     def __init__(self, runtime, runtime_module, base_env, batch_steps, no_fork):
         self._runtime = runtime
+        runtime._is_cloned = _NotCloned(runtime._is_cloned)
         self._module = runtime_module
         self._base_env = base_env
         self._batch_steps = batch_steps
@@ -263,8 +264,6 @@ class Preparer:
             attach.go_on_counting(*run)
 
     def _task_arguments(self, question):
-        if not isinstance(self._runtime._is_cloned, _NotCloned):
-            self._runtime._is_cloned = _NotCloned(self._runtime._is_cloned)
         kwargs = {"input_paths": list(question["input_paths"])}
         if question.get("split_index") is not None:
             kwargs["split_index"] = str(question["split_index"])  # as _queue_task_foreach

@@ -1,5 +1,6 @@
 """The parts that need no flow."""
 
+import errno
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from ferroflow import attach, protocol, siblings
+from ferroflow import attach, disk, protocol, siblings
 from ferroflow.errors import describe_status, one_line
 from ferroflow.batch import _needs_shell, _through_bash_c, Inexpressible
 from ferroflow.prepare import difference, kind_of
@@ -99,6 +100,42 @@ class Parts(unittest.TestCase):
         announce(os.getppid())
         self.assertRaises(attach.TakenOver, attach.check, Metadata(), "F", "1")
         attach.check(Metadata(), "F", "2")
+
+    def test_tasks_for_which_there_was_no_room_leave_nothing(self):
+        root = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, root)
+
+        class Metadata:
+            TYPE = "local"
+            _task_id_seq = 3
+
+            @classmethod
+            def _make_path(cls, *parts, create_on_absent):
+                assert not create_on_absent
+                return os.path.join(root, *parts)
+
+        metadata = Metadata()
+        runtime = SimpleNamespace(_metadata=metadata, _flow=SimpleNamespace(name="F"), _run_id="1")
+        folder = os.path.join(root, "F", "1", "a")
+        os.makedirs(os.path.join(folder, "3", "_meta"))
+        made = disk.TasksMade(runtime, "a")
+        for number in ("4", "5"):
+            os.makedirs(os.path.join(folder, number, "_meta"))
+        metadata._task_id_seq = 6  # of the last one not even the folder
+        self.assertTrue(made.undo())
+        self.assertEqual((os.listdir(folder), metadata._task_id_seq), (["3"], 3))
+        Metadata.TYPE = "service"
+        self.assertFalse(disk.TasksMade(runtime, "a").undo())
+
+    def test_no_room(self):
+        try:
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError as error:
+                raise RuntimeError("cannot write") from error
+        except RuntimeError as error:
+            self.assertTrue(disk.is_full(error))
+        self.assertFalse(disk.is_full(OSError(errno.EACCES, "Permission denied")))
 
     def test_words(self):
         self.assertEqual(one_line(KeyboardInterrupt()), "KeyboardInterrupt")

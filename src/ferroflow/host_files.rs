@@ -30,6 +30,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/batch.py",
     "ferroflow/binary.py",
     "ferroflow/credentials.py",
+    "ferroflow/disk.py",
     "ferroflow/early_exit.py",
     "ferroflow/errors.py",
     "ferroflow/events.py",

@@ -5,6 +5,7 @@ mod apart;
 mod batch;
 mod bootstraps;
 mod cli;
+mod disk;
 mod doctor;
 mod drive;
 mod duration;

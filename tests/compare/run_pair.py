@@ -18,6 +18,7 @@ import argparse
 import concurrent.futures
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -26,7 +27,6 @@ import sys
 import tempfile
 import time
 
-import metaflow
 from anywhere import anywhere
 from cases import BY_NAME, CASES, Case, Command, without_batch
 from compare import differences, read_allowed, report
@@ -166,7 +166,7 @@ def cache_folder():
 
 def cache_key(case, batch):
     digest = hashlib.sha256()
-    digest.update(repr((metaflow.__version__, sys.version, platform.platform(), case)).encode())
+    digest.update(repr((importlib.metadata.version("metaflow"), sys.version, platform.platform(), case)).encode())
     if batch:
         digest.update(repr(("batch", place())).encode())
     for folder, names in ((HERE, sorted(os.listdir(HERE))), (FLOWS, (case.flow,) + tuple(case.extra))):

@@ -99,6 +99,16 @@ impl Story {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// The sizes of the jobs that were submitted for a step, one by one: 1 is a plain job.
+    pub(crate) fn sizes(&self, step: &str) -> Vec<u64> {
+        let part = format!("-{step}-");
+        let is_of_step = |job: &Value| job["jobName"].as_str().is_some_and(|n| n.contains(&part));
+        let mut submitted = self.history("job.submitted");
+        submitted.retain(is_of_step);
+        let size = |job: &Value| job["size"].as_u64().unwrap_or(1);
+        submitted.iter().map(size).collect()
+    }
+
     /// What the stack's history says of a kind.
     pub(crate) fn history(&self, kind: &str) -> Vec<Value> {
         self.stack.history(kind)

@@ -56,6 +56,14 @@ pub enum HostError {
         /// One line.
         error: String,
     },
+    /// There was no room on the disk. Nothing is left of what was begun, so the question may be asked again.
+    #[error("{error}")]
+    Full {
+        /// Number of the question.
+        id: u64,
+        /// One line.
+        error: String,
+    },
     /// The run is another launcher's now.
     #[error("another launcher's flow host serves the run")]
     TakenOver,
@@ -329,10 +337,13 @@ async fn read_all(
                 error,
                 traceback,
                 taken_over,
+                full,
             }) => {
                 tracing::debug!(id, error, traceback, "the flow host refused");
                 let why = if taken_over {
                     HostError::TakenOver
+                } else if full {
+                    HostError::Full { id, error }
                 } else {
                     HostError::Refused { id, error }
                 };

@@ -43,6 +43,9 @@ pub enum FromHost {
         /// It has found that the run is another launcher's now.
         #[serde(default)]
         taken_over: bool,
+        /// The disk is full, and nothing is left of what was begun: the question may be asked again.
+        #[serde(default)]
+        full: bool,
     },
     /// The host got a signal.
     Signal {

@@ -385,13 +385,15 @@ async fn finish(
     if let Some(root) = &shared.metadata_root {
         let at = attempt_ref(shared, recorded);
         let merge = async || Ok(datastore::local_metadata::merge(&*shared.store, at, root).await?);
-        let merged = shared.on_datastore(merge).await;
+        let merged = shared.on_datastore_and_disk(merge).await;
         if let Err(error) = &merged {
             missed("metadata", error);
         }
         let (has_metadata, outcome) = (merged.unwrap_or(true), outcome.as_ref());
-        if let Err(error) = usage::register(shared, launch, outcome, has_metadata, root).await {
-            missed("usage", &error.into());
+        let register =
+            async || Ok(usage::register(shared, launch, outcome, has_metadata, root).await?);
+        if let Err(error) = shared.on_datastore_and_disk(register).await {
+            missed("usage", &error);
         }
     }
     shared.tell(launch.task, launch.attempt, What::Ended(ended));

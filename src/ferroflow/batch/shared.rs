@@ -32,7 +32,7 @@ use super::{
     submit::Pending,
     watch::Watcher,
 };
-use crate::trouble::Trouble;
+use crate::{disk::Disk, trouble::Trouble};
 
 /// How long a run that was cancelled waits for its jobs, and for services that do not answer.
 pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(30);
@@ -40,11 +40,12 @@ pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(30);
 /// How many attempts have their ends looked at, at the same time: about as many as there are requests to S3.
 pub(super) const ENDS_AT_ONCE: usize = 64;
 
-/// Services that may not answer for a while.
+/// Services that may not answer for a while, and the disk, which may be full.
 #[derive(Debug, Clone)]
 pub(crate) struct Troubles {
     pub(crate) datastore: Rc<Trouble>,
     pub(crate) batch: Rc<Trouble>,
+    pub(crate) disk: Rc<Disk>,
 }
 
 /// What all parts of this module share.
@@ -162,6 +163,16 @@ impl Shared {
     ) -> anyhow::Result<T> {
         let trouble = &self.troubles.datastore;
         trouble.outlast(|| self.cancellation.gives_up(), act).await
+    }
+
+    /// An act on the datastore that writes on this machine, again while that may help.
+    pub(super) async fn on_datastore_and_disk<T>(
+        &self,
+        mut act: impl AsyncFnMut() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let gives_up = || self.cancellation.gives_up();
+        let act = async || self.on_datastore(&mut act).await;
+        self.troubles.disk.wait_for_room(gives_up, act).await
     }
 
     /// An act on Batch, again while that may help.

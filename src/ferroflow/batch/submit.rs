@@ -177,6 +177,7 @@ impl Submitter {
         }
         let package = package(&groups).context("a record of nothing")?;
         let submissions = RefCell::new(Vec::new());
+        let at = chain::now();
         let plan = |seq| {
             let mut index = 0_u32..;
             let mut planned = Vec::new();
@@ -186,7 +187,7 @@ impl Submitter {
                 let members = members.map(|(pending, place)| Recorded {
                     pending,
                     place,
-                    at: chain::now(),
+                    at,
                     memory: job.memory(),
                     more_memory: job.more_memory(),
                 });

@@ -50,6 +50,7 @@ use self::{
 use crate::{
     advice,
     batch::{Adopted, Batch, BatchEvent, Fenced, Recovered, Turns},
+    disk::Disk,
     failpoint,
     report::{Console, Events, FRAME, Failures, StepLines, Tone},
     trouble::Trouble,
@@ -85,6 +86,8 @@ enum Happening {
         outcome: Outcome,
     },
     Due(TimerId),
+    /// It is time to see whether there is room on the disk now.
+    RoomIsDue,
     GraceOver,
     Broken(anyhow::Error),
     Fenced(Fenced),
@@ -126,9 +129,12 @@ pub(crate) struct Driver<S> {
     reported: mpsc::UnboundedReceiver<Happening>,
     notices: mpsc::UnboundedReceiver<String>,
     datastore: Rc<Trouble>,
+    disk: Rc<Disk>,
     broken: Option<Breakdown>,
     /// Attempts that the host is not asked for yet.
     unasked: VecDeque<(TaskKey, Attempt)>,
+    /// Attempts for which the host found no room on the disk.
+    without_room: Vec<(TaskKey, Attempt)>,
     /// Questions that the host has not answered.
     open_questions: usize,
     /// Attempts in these.
@@ -227,6 +233,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         for line in text.lines() {
             self.say(Tone::Bad, line);
         }
+        self.take_back_those_without_room();
         self.unasked.clear();
         self.local.signal_all(nix::sys::signal::Signal::SIGKILL);
         if let Some(batch) = &self.batch {
@@ -269,6 +276,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 }
             }
             Happening::Due(timer) => self.handle(Event::Due(timer)),
+            Happening::RoomIsDue => self.look_for_room(),
             Happening::GraceOver => self.on_grace_over(),
             Happening::Broken(error) => self.break_down(error),
             Happening::Fenced(fenced) => self.fenced = Some(fenced),

@@ -13,7 +13,7 @@ use scheduler::{Event, FailureClass, Outcome};
 use tokio::task::JoinSet;
 
 use super::{Driver, Happening};
-use crate::{batch::Fenced, failpoint};
+use crate::{batch::Fenced, disk, failpoint, trouble::jittered};
 
 /// So many that the host never waits for the next one.
 const MAX_OPEN_QUESTIONS: usize = 4;
@@ -35,7 +35,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
     /// Asks the host for the command lines of attempts. It answers one question at a time, so the
     /// others wait here, where they can be dropped.
     pub(super) fn ask(&mut self) {
-        while self.open_questions < MAX_OPEN_QUESTIONS {
+        while self.open_questions < MAX_OPEN_QUESTIONS && !self.disk.is_full() {
             let attempts = self.next_siblings();
             let Some(first) = attempts.first().copied() else {
                 return;
@@ -76,6 +76,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
 
     /// The run ended before the host was asked: nothing has been done for these attempts.
     pub(super) fn drop_unasked(&mut self) {
+        self.take_back_those_without_room();
         for (task, attempt) in std::mem::take(&mut self.unasked) {
             self.end_adopted((task, attempt));
             self.not_started(task, attempt);
@@ -186,14 +187,57 @@ impl<S: ObjectStore + 'static> Driver<S> {
         self.preparing -= attempts.len();
         match answers {
             Ok(answers) => {
+                self.disk.found_room();
                 self.ask_again(attempts.split_off(answers.len().min(attempts.len())));
                 for ((task, attempt), prepared) in attempts.into_iter().zip(answers) {
                     self.on_answer(task, attempt, prepared);
                 }
             }
+            // What is not on Batch ends with a full disk, as upstream's runs do.
+            Err(HostError::Full { error, .. }) if self.batch.is_some() => {
+                if self.without_room.is_empty() {
+                    self.disk.begin_waiting(&error);
+                }
+                self.without_room.append(&mut attempts);
+            }
             Err(error) => self.on_not_prepared(attempts, error),
         }
+        if self.open_questions == 0 && !self.without_room.is_empty() {
+            self.wait_for_room();
+        }
         self.ask();
+    }
+
+    fn wait_for_room(&mut self) {
+        if self.halting.is_some() || self.broken.is_some() {
+            return self.drop_unasked();
+        }
+        let reports = self.reports.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(jittered(disk::PAUSE)).await;
+            let _ = reports.send(Happening::RoomIsDue);
+        });
+    }
+
+    pub(super) fn look_for_room(&mut self) {
+        if self.without_room.is_empty() {
+            return;
+        }
+        if self.disk.is_awaited_by_others() {
+            return self.wait_for_room();
+        }
+        self.take_back_those_without_room();
+        self.ask();
+    }
+
+    pub(super) fn take_back_those_without_room(&mut self) {
+        if self.without_room.is_empty() {
+            return;
+        }
+        self.disk.stop_waiting();
+        for attempt in self.without_room.drain(..).rev() {
+            self.unasked.push_front(attempt);
+        }
     }
 
     /// The host did not come to these siblings.
@@ -227,7 +271,9 @@ impl<S: ObjectStore + 'static> Driver<S> {
                 self.fenced = Some(Fenced { why });
                 return;
             }
-            HostError::Refused { id, .. } => FinishOutcome::HostError { id },
+            HostError::Refused { id, .. } | HostError::Full { id, .. } => {
+                FinishOutcome::HostError { id }
+            }
             other => FinishOutcome::InternalError {
                 message: other.to_string(),
             },

@@ -20,6 +20,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{BatchEvents, Driver, record::Recorder, states::States};
 use crate::{
     batch::{Batch, Recovered, Troubles, Turns},
+    disk::Disk,
     report::{Console, Events, Failures, StepLines},
     trouble::{Patience, Trouble},
 };
@@ -81,8 +82,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
         let datastore = Trouble::new("The datastore", patience, say.clone());
         let troubles = Troubles {
             datastore: Rc::clone(&datastore),
-            batch: Trouble::new("AWS Batch", patience, say),
+            batch: Trouble::new("AWS Batch", patience, say.clone()),
+            disk: Disk::new(say),
         };
+        let disk = Rc::clone(&troubles.disk);
         let (batch, batch_events) = match start_batch(&plan, &known, troubles) {
             Some((batch, events)) => (Some(batch), events),
             // Nothing is ever sent here.
@@ -114,8 +117,10 @@ impl<S: ObjectStore + 'static> Driver<S> {
             reported,
             notices,
             datastore,
+            disk,
             broken: None,
             unasked: VecDeque::new(),
+            without_room: Vec::new(),
             open_questions: 0,
             preparing: 0,
             task_ids: HashMap::new(),
