@@ -4,10 +4,15 @@
 
 mod harness;
 
+use checker::Expectations;
 use harness::{
-    blocked::{Blocked, Setup},
+    blocked::{Blocked, SHORT_LEASE, Setup},
     processes::alive,
     wait_for,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 use serde_json::{Value, json};
 
@@ -69,4 +74,41 @@ fn a_request_that_hangs_keeps_no_lease_from_being_renewed() {
     );
     outlives(&run, 2);
     ends_well(run);
+}
+
+/// One that slept finds another lease than its own, which may be its own, too: it had been about to renew it.
+#[test]
+fn a_launcher_that_is_not_told_whose_the_lease_is_asks_nothing_of_batch() {
+    let unavailable = json!({"refuse": {"status": 503, "code": "SlowDown"}});
+    let rule = json!({
+        "operation": "GetObject", "subject": "/lease", "client": "app/launcher", "times": 2,
+        "fault": unavailable,
+    });
+    let run = Blocked::start(&Setup {
+        environment: &[SHORT_LEASE],
+        faults: &[rule],
+        ..Setup::default()
+    });
+    let engine = Pid::from_raw(run.engine);
+    kill(engine, Signal::SIGSTOP).expect("the engine is there");
+    let second = run.verb_with("attach", &["--take-over"]);
+    wait_for("the lease to be the second launcher's", || {
+        assert!(alive(second.pid()), "{}", second.output());
+        let written = run.stack.history("object.replaced").into_iter();
+        let mut leases = written.filter(|object| object["key"].to_string().contains("/lease"));
+        leases.any(|lease| lease["by"]["app"] == "second-launcher")
+    });
+    kill(engine, Signal::SIGCONT).expect("the engine is there");
+    wait_for("the first launcher to read the lease", || {
+        !alive(run.running.pid())
+    });
+    assert_eq!(run.stack.history("fault").len(), 2);
+    run.release();
+    let (story, first) = run.into_story();
+    first
+        .wait()
+        .exited(1)
+        .says("this launcher no longer drives the run");
+    second.wait().exited(0).says("Done!");
+    story.kept_its_promises(&Expectations::default());
 }

@@ -119,7 +119,13 @@ impl Blocked {
 
     /// One of Ferroflow's verbs about the run, with what its launcher had in the environment.
     pub(crate) fn verb(&self, verb: &str) -> Running {
-        let mut command = self.lab.verb(&[verb, &self.run()]);
+        self.verb_with(verb, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn verb_with(&self, verb: &str, more: &[&str]) -> Running {
+        let run = self.run();
+        let mut command = self.lab.verb(&[&[verb, &run], more].concat());
         command
             .envs(&self.environment)
             .env("AWS_SDK_UA_APP_ID", "second-launcher");

@@ -8,12 +8,13 @@ use std::{
     collections::BTreeMap,
     str::FromStr,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use model::run_record::ApiCalls;
+use tokio::sync::watch as signal;
 
 use super::rate::Bucket;
 
@@ -67,6 +68,8 @@ pub(super) struct Limits {
     pub(super) setup: Bucket,
     all: Bucket,
     is_closed: AtomicBool,
+    /// How many hold calls off.
+    holds: signal::Sender<usize>,
     calls: Mutex<BTreeMap<&'static str, ApiCalls>>,
 }
 
@@ -82,14 +85,18 @@ impl Limits {
             setup: bucket(SETUP),
             all: Bucket::new(all),
             is_closed: AtomicBool::new(false),
+            holds: signal::Sender::new(0),
             calls: Mutex::default(),
         }
     }
 
-    /// Waits until the action's own bucket and that of all actions allow a call; for ever once there are to be none.
+    /// Waits until the action's own bucket and that of all actions allow a call, and nobody holds it off; for ever once there
+    /// are to be none.
     pub(super) async fn admit(&self, bucket: &Bucket) {
         bucket.take().await;
         self.all.take().await;
+        // It ends with the sender, which is in `self`.
+        let _ = self.holds.subscribe().wait_for(|holds| *holds == 0).await;
         if self.is_closed.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
@@ -98,6 +105,12 @@ impl Limits {
     /// From now on no call is allowed.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Holds calls off until the answer is dropped.
+    pub(super) fn hold(self: &Arc<Self>) -> Hold {
+        self.holds.send_modify(|holds| *holds += 1);
+        Hold(Arc::clone(self))
     }
 
     /// The service has asked for fewer calls.
@@ -144,6 +157,17 @@ impl Limits {
     }
 }
 
+/// As long as this is there, no call begins.
+#[derive(Debug)]
+#[must_use]
+pub struct Hold(Arc<Limits>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.send_modify(|holds| *holds -= 1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -163,6 +187,27 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_wait_while_somebody_holds_them_off() {
+        let limits = Arc::new(Limits::new(CallsPerSecond::default()));
+        let (one, other) = (limits.hold(), limits.hold());
+        let call = {
+            let limits = Arc::clone(&limits);
+            tokio::spawn(async move { limits.admit(&limits.list).await })
+        };
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        drop(one);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(!call.is_finished());
+        drop(other);
+        call.await.unwrap();
+        let held = limits.hold();
+        limits.close();
+        drop(held);
+        let never = tokio::time::timeout(Duration::from_hours(1), limits.admit(&limits.list));
+        assert!(never.await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::{
 
 use model::run_record::ApiCalls;
 
-use super::{CallsPerSecond, JobQueue, budget::Limits};
+use super::{CallsPerSecond, Hold, JobQueue, budget::Limits};
 use crate::{Aws, ConfigError, Patience};
 
 /// A client of AWS Batch with its budgets and what it has looked up. Cheap to clone; clones share
@@ -50,6 +50,11 @@ impl Client {
     /// From now on makes no call any more, in any clone: whoever asks for one waits for ever.
     pub fn close(&self) {
         self.limits.close();
+    }
+
+    /// Holds the calls of all clones off until the answer is dropped: while it is not known whether there may be any.
+    pub fn hold(&self) -> Hold {
+        self.limits.hold()
     }
 
     /// What calls were made so far, by action.

@@ -18,7 +18,7 @@ mod submit_job;
 mod terminate_job;
 mod waiting;
 
-pub use budget::{CallsPerSecond, CallsPerSecondError};
+pub use budget::{CallsPerSecond, CallsPerSecondError, Hold};
 pub use client::Client;
 pub use describe_jobs::Described;
 pub use error::{BatchError, BatchErrorKind};

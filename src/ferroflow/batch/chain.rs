@@ -1,7 +1,11 @@
 //! The launch chain of a run: one record after the other, without gaps, each written once. Whoever finds a record of somebody
 //! else's in the place of the next one no longer drives the run.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
 
 use anyhow::{Context, anyhow};
 use aws::{batch::Client, s3::S3Store};
@@ -194,7 +198,9 @@ impl Chain {
         let object = object.into();
         failpoint::reach("record");
         // The same bytes at each try: one that was not answered may have arrived.
-        let writing = async || write(&self.links.store, &key, &object).await;
+        let doubt = Cell::new(None);
+        let in_doubt = || doubt.set(Some(self.links.client.hold()));
+        let writing = async || write(&self.links.store, &key, &object, in_doubt).await;
         let written = self.outlast(writing).await;
         fence::heed(&self.links.client, written)?;
         failpoint::reach("recorded");
@@ -227,13 +233,18 @@ pub(super) async fn take_over(
     let no_spec = |_, _| Err(anyhow!("nothing is submitted"));
     let (object, _) = launch_record::encode(header, &[], no_spec)?;
     let key = layout::launch_record(&plan.flow, &plan.run, seq);
-    write(store, &key, &object.into()).await?;
+    write(store, &key, &object.into(), || {}).await?;
     Ok(seq + 1)
 }
 
 /// A record that is there already, and is not byte for byte ours, was written by somebody else. A write whose reply was lost
-/// is found again as one's own.
-async fn write(store: &S3Store, key: &str, object: &Bytes) -> anyhow::Result<()> {
+/// is found again as one's own. `in_doubt` is called before it is known whose it is.
+async fn write(
+    store: &S3Store,
+    key: &str,
+    object: &Bytes,
+    in_doubt: impl Fn(),
+) -> anyhow::Result<()> {
     let options = PutOptions {
         mode: PutMode::CreateOnly,
         user_metadata: None,
@@ -243,6 +254,7 @@ async fn write(store: &S3Store, key: &str, object: &Bytes) -> anyhow::Result<()>
     if written == PutOutcome::Written {
         return Ok(());
     }
+    in_doubt();
     let there = store.get(key).await?.map(|there| there.body);
     let there = there.ok_or_else(|| anyhow!("the launch record `{key}` has gone"))?;
     if there == *object {

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use aws::{
-    batch::Client,
+    batch::{Client, Hold},
     s3::{Replaced, S3Store},
 };
 use datastore::StoreError;
@@ -63,6 +63,8 @@ struct Inner {
     lease: Lease,
     /// Of the object in the store, if there is one.
     etag: Option<String>,
+    /// There was another object than the one that was seen last, and nobody knows yet whose: until then Batch is not called.
+    doubt: Option<Hold>,
 }
 
 /// Whose the object is that is there instead of the one that was seen last.
@@ -95,7 +97,11 @@ impl Kept {
             client,
             store,
             terms,
-            inner: tokio::sync::Mutex::new(Inner { lease, etag: None }),
+            inner: tokio::sync::Mutex::new(Inner {
+                lease,
+                etag: None,
+                doubt: None,
+            }),
             before,
             cancelled: AtomicBool::default(),
             confirmed: Mutex::default(),
@@ -232,8 +238,16 @@ impl Kept {
                 .replace(key, body.clone().into(), inner.etag.as_deref());
             let there = match put.await? {
                 Replaced::Yes(etag) => Ok(There::Written(etag)),
-                Replaced::No => self.there(&body, &inner.lease.holder).await,
+                Replaced::No => {
+                    inner.doubt.get_or_insert_with(|| self.client.hold());
+                    self.there(&body, &inner.lease.holder).await
+                }
             };
+            let there = match there {
+                Err(error) if error.is::<StoreError>() => return Err(error),
+                known => fence::heed(&self.client, known),
+            };
+            inner.doubt = None;
             match there {
                 Ok(There::Written(etag)) => {
                     inner.lease = lease;
@@ -243,7 +257,7 @@ impl Kept {
                 }
                 Ok(There::Before(etag)) => inner.etag = Some(etag),
                 Err(error) if error.is::<CancelledElsewhere>() => bail!(self.cancelled(&mut inner)),
-                Err(error) => return fence::heed(&self.client, Err(error)),
+                Err(error) => return Err(error),
             }
         }
         bail!("the lease changes all the time")
