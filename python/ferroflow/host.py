@@ -25,6 +25,10 @@ from .probe import check
 from .protocol import Gone, encode
 
 
+# More than the engine asks before it has answers.
+MOST_OPEN_QUESTIONS = 8
+
+
 def take_over(runtime, original_execute):
     """Runs `runtime` on the engine, or hands it back to `original_execute`."""
     wish = os.environ.get("FERROFLOW") or "auto"
@@ -67,6 +71,7 @@ class Host:
         self._preparer = Preparer(runtime, runtime_module, engine.env, batch_steps, no_fork)
         self._credentials = Credentials(runtime)
         self._refused = {}
+        self._without_room = []
         self._first_message = None
 
     @classmethod
@@ -177,10 +182,12 @@ class Host:
     def _answer(self, question):
         """`prepared` or `prepared_siblings`, or `refused` when a hook or the metadata provider raises, Ctrl-C included."""
         send = self._engine.connection.send
-        made = disk.TasksMade(self._runtime, question["step"])
+        made = None
         try:
             if self._engine.signals.received:
                 raise _interruption(self._engine.signals.received[0])  # the run is about to end
+            self._preparer.check_run()  # only then it is known which tasks there are
+            made = disk.TasksMade(self._runtime, question["step"])
             send(self._prepare(question))
         except Gone:
             raise
@@ -189,8 +196,16 @@ class Host:
             text = unicode_only(traceback.format_exc())
             taken_over = isinstance(error, attach.TakenOver)
             answer = {"type": "refused", "id": question["id"], "error": one_line(error), "traceback": text}
-            full = disk.is_full(error) and made.undo()
+            full = made is not None and disk.is_full(error) and made.undo()
+            if full:
+                self._forget_earlier(question["id"])
             send(dict(answer, taken_over=taken_over, full=full))
+
+    def _forget_earlier(self, id_):
+        """The engine asks again and again until there is room; what it may still name is one of its open questions."""
+        self._without_room.append(id_)
+        if len(self._without_room) > MOST_OPEN_QUESTIONS:
+            self._refused.pop(self._without_room.pop(0), None)
 
     def _prepare(self, question):
         signals = self._engine.signals

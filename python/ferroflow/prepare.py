@@ -185,7 +185,7 @@ class Preparer:
         return others
 
     def _sibling(self, task, question):
-        self._check_run()
+        self.check_run()
         return siblings.registered(task, question)
 
     def _attempt_file(self, answers):
@@ -243,7 +243,7 @@ class Preparer:
             print(line, file=sys.stderr, flush=True)
 
     def _launch(self, question):
-        self._check_run()
+        self.check_run()
         made = []
         with self._recording(made, question.get("max_user_code_retries")), self._writes.taking():
             try:
@@ -255,7 +255,8 @@ class Preparer:
                 return captured, made[-1]
         raise RuntimeError("Metaflow did not start a process for step %s" % question["step"])
 
-    def _check_run(self):
+    def check_run(self):
+        """Raises where the run is another launcher's; has tasks numbered from where that left off."""
         runtime = self._runtime
         run = (runtime._metadata, runtime._flow.name, runtime._run_id)
         attach.check(*run)

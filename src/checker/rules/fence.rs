@@ -99,7 +99,8 @@ fn meets<'a>(
             call.status == PRECONDITION_FAILED
                 && call.by.is_same_program(launcher)
                 && match write_of(call) {
-                    Some(Own::Launch { .. }) => true,
+                    // One of its own, which it writes again, tells nothing.
+                    Some(Own::Launch { seq }) => seq >= takeover.header.seq,
                     Some(Own::Lease) => line.number > lease,
                     _ => false,
                 }

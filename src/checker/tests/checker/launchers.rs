@@ -189,6 +189,9 @@ fn a_fenced_launcher_calls_batch() {
     story.by("b").record(&[]);
     // It does not know yet.
     story.by("a").call("DescribeJobs", &job.id);
+    // It writes one of its own again, to see what the store makes of that.
+    refused(&mut story, "launch/00000000");
+    story.by("a").call("DescribeJobs", &job.id);
     let met = refused(&mut story, "launch/00000001");
     story.by("b").call("DescribeJobs", &job.id);
     story.finish(&job, 0);
