@@ -147,7 +147,8 @@ async fn a_host_is_lost_with_a_warning() {
 
 #[tokio::test]
 async fn who_does_not_heed_the_warning_is_killed() {
-    let fault = json!({"drain_host": {"after": 0, "grace": 0.2}});
+    // By then it does not heed it, on a busy machine, too.
+    let fault = json!({"drain_host": {"after": 1, "grace": 0.2}});
     let stack = Stack::with_faults(rule(fault));
     let job = stack
         .run("trap '' TERM; while :; do sleep 0.01; done", json!({}))
@@ -173,7 +174,7 @@ async fn a_job_is_interrupted_and_nobody_says_why() {
 
 #[tokio::test]
 async fn who_ends_well_in_time_has_ended_well() {
-    let stack = Stack::with_faults(rule(json!({"drain_host": {"after": 0.2}})));
+    let stack = Stack::with_faults(rule(json!({"drain_host": {"after": 1}})));
     let script = "trap 'exit 0' TERM; while :; do sleep 0.01; done";
     let job = stack.run(script, json!({})).await;
     assert_eq!(job["status"], "SUCCEEDED", "{job:#}");
