@@ -27,9 +27,9 @@ macro_rules! cases {
     };
 }
 
-cases! { by_both: environment dies_by_sigkill }
+cases! { by_both: catch environment dies_by_sigkill }
 
-cases! { by_ferroflow: branch3 catch config environment_long tags loglines }
+cases! { by_ferroflow: branch3 config environment_long tags loglines }
 
 /// What a normal run of the tests has no time for: with `FERROFLOW_TEST_MOTO=all`.
 mod when_asked_for {
