@@ -3,7 +3,7 @@
 
 mod harness;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use checker::Expectations;
 use harness::{
@@ -54,7 +54,7 @@ fn the_datastore_has_no_room_for_a_record() {
 
 /// The local metadata is in a file system of its own, which is filled when the first task of the foreach begins, until the test
 /// wants it empty. It is kept, because it goes away with its processes.
-const WITH_SMALL_DISK: &str = "#!/bin/sh
+const WITH_SMALL_DISK: &str = "
 mkdir .metaflow
 mount -t tmpfs -o size=8m tmpfs .metaflow || exit 99
 {
@@ -79,9 +79,6 @@ fn the_launchers_disk_is_full() {
         return harness::skipped("a full disk (tests/full.rs)", why);
     }
     let (lab, stack) = (Lab::new("dozen.py"), Stack::with_faults(&[], &[]));
-    let program = lab.path().join("with-small-disk");
-    fs::write(&program, WITH_SMALL_DISK).expect("the script is written");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it may be run");
     let vars = json!({"TEST_SHARED": lab.path().join("shared")});
     let vars = format!("environment:vars={vars}");
     let workers = WORKERS.to_string();
@@ -89,8 +86,8 @@ fn the_launchers_disk_is_full() {
     let args = [&args[..], &["--max-workers", &workers]].concat();
     let mut command = lab.command(Launcher::Ferroflow, &args);
     command.envs(stack.environment());
-    let program = program.to_str().expect("a path that is text");
-    let command = lab.through("unshare", &[mounts[0], mounts[1], program], &command);
+    let shell = [mounts[0], mounts[1], "sh", "-c", WITH_SMALL_DISK, "sh"];
+    let command = lab.through("unshare", &shell, &command);
     let run = lab.start(command);
 
     wait_for("the disk to be full", || {

@@ -3,12 +3,13 @@
 
 use std::{cell::Cell, fmt::Display, io, rc::Rc, time::Duration};
 
+use datastore::ErrorKind;
 use tokio::time::sleep;
 
 use crate::trouble::{Notices, jittered};
 
-/// Pause before it is tried again.
-pub(crate) const PAUSE: Duration = Duration::from_secs(2);
+/// Before it is tried again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Who waits for room on it.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Disk {
                 if !std::mem::replace(&mut waits, true) {
                     self.begin_waiting(&format_args!("{error:#}"));
                 }
-                sleep(jittered(PAUSE)).await;
+                pause().await;
                 continue;
             }
             if waits {
@@ -96,13 +97,13 @@ impl Disk {
     }
 }
 
+/// Waits before a write is tried again for which there was no room.
+pub(crate) async fn pause() {
+    sleep(jittered(PAUSE)).await;
+}
+
 fn lacks_room(error: &anyhow::Error) -> bool {
-    let full = |error: &io::Error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
-    };
+    let full = |error: &io::Error| ErrorKind::from(error) == ErrorKind::StorageFull;
     error
         .chain()
         .any(|cause| cause.downcast_ref().is_some_and(full))

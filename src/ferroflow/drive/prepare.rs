@@ -13,7 +13,7 @@ use scheduler::{Event, FailureClass, Outcome};
 use tokio::task::JoinSet;
 
 use super::{Driver, Happening};
-use crate::{batch::Fenced, disk, failpoint, trouble::jittered};
+use crate::{batch::Fenced, disk, failpoint};
 
 /// So many that the host never waits for the next one.
 const MAX_OPEN_QUESTIONS: usize = 4;
@@ -214,7 +214,7 @@ impl<S: ObjectStore + 'static> Driver<S> {
         }
         let reports = self.reports.clone();
         tokio::task::spawn_local(async move {
-            tokio::time::sleep(jittered(disk::PAUSE)).await;
+            disk::pause().await;
             let _ = reports.send(Happening::RoomIsDue);
         });
     }
