@@ -11,7 +11,11 @@ mod harness;
 
 use std::{collections::BTreeSet, process::Command};
 
-use harness::{python, stack::Stack};
+use harness::{
+    lab::{Lab, Launcher},
+    python,
+    stack::Stack,
+};
 
 macro_rules! cases {
     ($compare:ident: $($name:ident)*) => {
@@ -112,6 +116,37 @@ fn run_pair(stack: &Stack, args: &[&str]) -> (bool, String) {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     (output.status.success(), text)
+}
+
+/// Each with its off switch.
+#[test]
+fn a_step_finds_bytecode_and_no_process_that_uploads_its_logs() {
+    for (switches, bytecode, sidecars) in [
+        (["on", "off"], "True", "spot_termination_monitor"),
+        (
+            ["off", "on"],
+            "False",
+            "save_logs_periodically spot_termination_monitor",
+        ),
+    ] {
+        let [of_bytecode, of_sidecar] = switches;
+        let lab = Lab::new("beside.py");
+        let vars = serde_json::json!({
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "FERROFLOW_LOG_SIDECAR": of_sidecar,
+        });
+        let vars = format!("environment:vars={vars}");
+        let args = ["run", "--with", "batch", "--with", &vars];
+        let mut command = lab.command(Launcher::Ferroflow, &args);
+        command
+            .envs(Stack::shared().environment())
+            .env("FERROFLOW_BYTECODE", of_bytecode);
+        let finished = lab.start(command).wait();
+        finished
+            .exited(0)
+            .says(&format!("] bytecode: {bytecode}\n"))
+            .says(&format!("] sidecars: {sidecars}\n"));
+    }
 }
 
 #[test]

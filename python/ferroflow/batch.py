@@ -179,7 +179,7 @@ class BatchSteps:
     def _code_package(self, deco):
         url = deco.package_url
         if url not in self._code:
-            self._code[url] = code(deco.package, url)
+            self._code[url] = code(deco.package, url, getattr(deco, "flow_datastore", None))
         return self._code[url]
 
     def _tell_about_tags(self, job):

@@ -23,7 +23,7 @@ def execute(self):
         "error": None,
     }
     try:
-        told.update(archives(package))
+        told.update(archives(package, self._flow_datastore))
         if "upload" in os.environ.get("LOOK", ""):
             told["uploads"] = [upload(self), upload(self)]
     except Exception as error:
@@ -31,7 +31,7 @@ def execute(self):
     print("LOOK " + json.dumps(told))
 
 
-def archives(package):
+def archives(package, datastore):
     from ferroflow.package import code
 
     blob = package.blob
@@ -40,7 +40,7 @@ def archives(package):
             file.write(content)
     return {
         "blob": type(blob).__name__,
-        "code": code(package, "s3://b/k"),
+        "code": code(package, "s3://b/k", datastore if datastore.TYPE == "s3" else None),
         "same_again": package.blob is blob,
         "length": len(blob),
         "members": members(blob),

@@ -2,8 +2,10 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -200,11 +202,34 @@ class When(PackageCase):
         about_it = [command for command, path in aws.requests if path.split("?")[0].endswith(sha1)]
         self.assertEqual(about_it, ["HEAD", "PUT", "HEAD"])
 
+    def test_bytecode_comes_with_it(self):
+        """Beside the sources of the package, an interpreter of this version takes it for its own."""
+        aws = FakeAws()
+        self.addCleanup(aws.close)
+        args, changes = ("run", "--with", BATCH), dict(aws.environment(), METAFLOW_DEFAULT_DATASTORE="s3")
+        code = self.look(*args, **changes)["code"]
+        self.assertEqual(self.look(*args, **changes)["code"], code)
+        bytecode = code["bytecode"]
+        key = bytecode["url"][len("s3://") :]
+        content = aws.objects[key][0]
+        self.assertEqual((hashlib.sha256(content).hexdigest(), len(content)), (bytecode["sha256"], bytecode["size"]))
+        self.assertEqual([c for c, path in aws.requests if path.split("?")[0].endswith(key)], ["HEAD", "PUT", "HEAD"])
+        folder = os.path.join(self.folder, "unpacked")
+        for archive in (self.read("ours.tgz"), content):
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                tar.extractall(folder)
+        root = os.path.join(folder, ".mf_code")
+        told = self.python("-B", "-v", "-c", "import metaflow", PYTHONPATH=root).all
+        compiled = re.findall("code object from '(%s/metaflow/.*)'$" % root, told, re.MULTILINE)
+        self.assertGreater(len(compiled), 150)
+        self.assertEqual([path for path in compiled if not path.endswith(".pyc")], [])
+        self.assertNotIn("bytecode", self.look(*args, FERROFLOW_BYTECODE="off", **changes)["code"])
+
     def test_damaged_cache_is_not_uploaded(self):
         aws = FakeAws()
         self.addCleanup(aws.close)
         args = ("run", "--with", BATCH)
-        changes = dict(aws.environment(), METAFLOW_DEFAULT_DATASTORE="s3", LOOK="upload")
+        changes = dict(aws.environment(), METAFLOW_DEFAULT_DATASTORE="s3", LOOK="upload", FERROFLOW_BYTECODE="off")
         self.look(*args, **changes)
         (name,) = self.cached()
         path = os.path.join(self.folder, "cache", "ferroflow", "packages", name)

@@ -99,6 +99,7 @@ mod tests {
                 sha256: String::new(),
                 size: 0,
             },
+            bytecode: None,
             prepare: owned(prepare),
             command: owned(command),
             shell,

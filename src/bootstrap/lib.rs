@@ -8,6 +8,7 @@
 //! [`main`] is the whole program, called by `ferroflow bootstrap`; [`entrypoint`] is that of the
 //! `ferroflow-bootstrap` binary, which may also be the ENTRYPOINT of an image.
 
+mod bytecode;
 mod capture;
 mod claim;
 mod clock;

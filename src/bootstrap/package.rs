@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
+    path::Path,
 };
 
 use model::spec::PackageRef;
@@ -70,6 +71,7 @@ impl Package {
         s3: &S3,
         package: &PackageRef,
         folders: &WorkDir,
+        patience: Patience,
     ) -> Result<Self, PackageError> {
         let url = S3Url::parse(&package.url).ok_or_else(|| PackageError::Address {
             url: package.url.clone(),
@@ -80,7 +82,7 @@ impl Package {
             key: &url.key,
             headers: Vec::new(),
             body: None,
-            patience: Patience::UntilSignal,
+            patience,
         };
         let mut file = folders.spool().map_err(PackageError::Disk)?;
         let (found, found_size) = s3
@@ -103,11 +105,11 @@ impl Package {
         Ok(Self(file))
     }
 
-    /// Unpacks it into the task's folder.
-    pub(crate) fn extract(self, folders: &WorkDir) -> Result<(), PackageError> {
+    /// Unpacks it into a folder that holds nothing of others.
+    pub(crate) fn extract(self, folder: &Path) -> Result<(), PackageError> {
         Ok(extract(
             io::BufReader::with_capacity(CHUNK, self.0),
-            folders.root(),
+            folder,
         )?)
     }
 }

@@ -14,6 +14,7 @@ use model::{
 };
 
 use crate::{
+    bytecode,
     capture::Capture,
     claim::{ClaimError, Claimed, claim},
     clock,
@@ -267,9 +268,16 @@ impl<'a> Job<'a> {
             )?;
         }
         desk.stdout.write_line("Downloading code package...");
-        let package = Package::download(self.store.s3(), &self.spec.package, folders)?;
+        let s3 = self.store.s3();
+        let package = Package::download(s3, &self.spec.package, folders, Patience::UntilSignal)?;
         desk.stdout.write_line("Code package downloaded.");
-        package.extract(folders)?;
+        package.extract(folders.root())?;
+        if let Some(bytecode) = &self.spec.bytecode
+            && let Err(error) = bytecode::add(s3, bytecode, folders)
+        {
+            let text = format!("the task starts without bytecode: {}", sentence(&error));
+            self.container.console.say(&text);
+        }
         files::write(&self.spec.files, folders.root())?;
         desk.stdout.write_line("Task is starting.");
         desk.uploader.flush();

@@ -50,6 +50,10 @@ pub(crate) fn task_environment(
             variables.entry(name.into()).or_insert_with(|| value.into());
         }
     }
+    // The extension of Metaflow that comes with the code heeds it; whoever wants the sidecar says `on`.
+    variables
+        .entry("FERROFLOW_LOG_SIDECAR".into())
+        .or_insert_with(|| "off".into());
     let TaskSpec {
         flow,
         task,

@@ -332,6 +332,7 @@ mod tests {
                 sha256: text("00"),
                 size: 1,
             },
+            bytecode: None,
             prepare: Vec::new(),
             command: vec![text("python")],
             shell: false,

@@ -46,6 +46,9 @@ pub struct TaskSpec {
     pub outcome: String,
     /// The code package.
     pub package: PackageRef,
+    /// Bytecode of what is in the package, in an archive of its own, with which the step starts sooner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytecode: Option<PackageRef>,
     /// Shell commands that come before the step (`environment.bootstrap_commands`), each of
     /// which must succeed.
     pub prepare: Vec<String>,

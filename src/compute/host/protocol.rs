@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath};
+use model::{Attempt, Plan, StepName, TaskId, TaskKey, TaskPath, spec::PackageRef};
 use serde::{Deserialize, Serialize};
 
 use super::siblings::{BatchTask, PrepareSiblings, PreparedSiblings};
@@ -165,12 +165,12 @@ pub struct BatchCommand {
 /// The code package of a run, as uploaded.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CodePackage {
-    /// `s3://bucket/key`.
-    pub url: String,
-    /// SHA-256 of its bytes, in hexadecimal.
-    pub sha256: String,
-    /// Its size in bytes.
-    pub size: u64,
+    /// Its archive.
+    #[serde(flatten)]
+    pub package: PackageRef,
+    /// Bytecode of what is in it, where there is some.
+    #[serde(default)]
+    pub bytecode: Option<PackageRef>,
 }
 
 /// What a container runs.

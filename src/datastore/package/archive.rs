@@ -3,10 +3,10 @@
 use std::{fs::File, io, path::Path};
 
 use super::{
-    PackageError, Source,
+    PackageError, Source, bytecode,
     compress::Chunks,
     header::{BLOCK, Header, RECORD},
-    member::{Listed, Snapshot, unreadable},
+    member::{Listed, Snapshot, changing, unreadable},
     owners::Owners,
 };
 
@@ -29,7 +29,12 @@ pub(super) fn write(
                 chunks.put(&header(&member.name, snapshot, owners).to_bytes());
                 put_file(path, snapshot, chunks)?;
             }
-            (Source::File(path), None) => return Err(changing(path)),
+            (Source::Bytecode(path), Some(snapshot)) => {
+                let bytes = bytecode::read(path, snapshot)?;
+                chunks.put(&Header::of_data(&member.name, bytes.len() as u64).to_bytes());
+                chunks.put(&bytes);
+            }
+            (Source::File(path) | Source::Bytecode(path), None) => return Err(changing(path)),
         }
         pad(chunks, BLOCK as u64);
         if !chunks.wanted() {
@@ -80,12 +85,6 @@ fn put_file(path: &Path, listed: &Snapshot, chunks: &mut Chunks) -> Result<(), P
         Ok(())
     } else {
         Err(changing(path))
-    }
-}
-
-fn changing(path: &Path) -> PackageError {
-    PackageError::Changing {
-        path: path.to_owned(),
     }
 }
 

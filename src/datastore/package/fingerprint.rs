@@ -24,8 +24,9 @@ pub(super) fn of(listed: &Listed<'_>, owners: &mut Owners) -> String {
                 hash.update(b"d");
                 text(&mut hash, data);
             }
-            (Source::File(path), snapshot) => {
-                hash.update(b"f");
+            (Source::File(path) | Source::Bytecode(path), snapshot) => {
+                let is_file = matches!(member.source, Source::File(_));
+                hash.update(if is_file { b"f" } else { b"b" });
                 text(&mut hash, path.as_os_str().as_encoded_bytes());
                 if let Some(snapshot) = snapshot {
                     file(&mut hash, snapshot, owners);

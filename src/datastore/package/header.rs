@@ -8,7 +8,7 @@ pub(super) const BLOCK: usize = 512;
 /// Python fills the end of an archive up to a multiple of this (`tarfile.RECORDSIZE`).
 pub(super) const RECORD: u64 = 10_240;
 /// The time of all members (tar_backend.py: "Dec 3, 2019"), so that a package tells contents and not dates.
-const MTIME: u64 = 1_575_360_000;
+pub(super) const MTIME: u64 = 1_575_360_000;
 /// Numbers of eight octal digits less one, and of twelve less one.
 const MAX_SHORT: u64 = 0o7_777_777;
 const MAX_LONG: u64 = 0o77_777_777_777;

@@ -30,6 +30,8 @@ pub struct Member {
 pub enum Source {
     /// In a file; symbolic links are followed.
     File(PathBuf),
+    /// In a file of Python's bytecode, whose source is in a package ([`super::bytecode`]).
+    Bytecode(PathBuf),
     /// Here: content that Metaflow generates, such as `INFO`.
     Data(Vec<u8>),
 }
@@ -92,7 +94,7 @@ pub(super) fn look(members: &[Member]) -> Result<Listed<'_>, PackageError> {
         .iter()
         .map(|member| match &member.source {
             Source::Data(_) => Ok((member, None)),
-            Source::File(path) => Ok((member, Some(look_at(path)?))),
+            Source::File(path) | Source::Bytecode(path) => Ok((member, Some(look_at(path)?))),
         })
         .collect::<Result<_, PackageError>>()?;
     within_limit(&listed, MAX_CONTENT)?;
@@ -117,6 +119,12 @@ pub(super) fn unreadable(path: &Path, source: io::Error) -> PackageError {
     }
 }
 
+pub(super) fn changing(path: &Path) -> PackageError {
+    PackageError::Changing {
+        path: path.to_owned(),
+    }
+}
+
 /// What something is that is not a file.
 fn kind(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
@@ -137,8 +145,9 @@ pub(super) fn within_limit(listed: &Listed<'_>, limit: u64) -> Result<(), Packag
     let sizes = listed
         .iter()
         .map(|(member, snapshot)| match (&member.source, snapshot) {
-            (Source::File(path), Some(snapshot)) => (snapshot.size, path.clone()),
-            (Source::File(path), None) => (0, path.clone()),
+            (Source::File(path) | Source::Bytecode(path), snapshot) => {
+                (snapshot.map_or(0, |file| file.size), path.clone())
+            }
             (Source::Data(data), _) => (data.len() as u64, PathBuf::from(&member.name)),
         });
     let total = sizes

@@ -9,6 +9,7 @@
 //! Nothing here uploads: that is the work of whoever asked for the package.
 
 mod archive;
+mod bytecode;
 mod cache;
 mod compress;
 mod error;
@@ -22,6 +23,7 @@ mod owners;
 #[cfg(test)]
 mod tests;
 
+pub use bytecode::{Compiled, members as bytecode};
 pub use cache::Cache;
 pub use error::PackageError;
 pub use make::{Package, make};

@@ -15,7 +15,7 @@ use tar::Archive;
 use tempfile::TempDir;
 
 use super::{
-    Cache, Member, Package, PackageError, Source, archive, compress,
+    Cache, Compiled, Member, Package, PackageError, Source, archive, compress,
     make::{make, make_at},
     member,
     owners::Owners,
@@ -353,4 +353,56 @@ fn a_file_that_keeps_changing_is_named() {
     });
     let package = tree.make().unwrap();
     assert_eq!(contents(&package).len(), 2);
+}
+
+/// What Python writes before the code: magic number, flags, time and size of the source.
+fn bytecode(magic: [u8; 4], flags: u32, source: &fs::Metadata) -> Vec<u8> {
+    let numbers = [flags, source.mtime() as u32, source.size() as u32];
+    let header = numbers.iter().flat_map(|number| number.to_le_bytes());
+    magic.into_iter().chain(header).chain(*b"code").collect()
+}
+
+#[test]
+fn bytecode_is_packed_for_the_sources_of_a_package() {
+    const MAGIC: [u8; 4] = *b"\xa7\r\r\n";
+    let tree = Tree::new(&[("m.py", b"x = 1")]);
+    let metadata = fs::metadata(tree.path("m.py")).unwrap();
+    let mut aged = bytecode(MAGIC, 0, &metadata);
+    aged[8] ^= 1;
+    let mut longer = bytecode(MAGIC, 0, &metadata);
+    longer[12] ^= 1;
+    let files = [
+        ("current", bytecode(MAGIC, 0, &metadata)),
+        ("of_another_version", bytecode(*b"\xcb\r\r\n", 0, &metadata)),
+        ("by_digest", bytecode(MAGIC, 3, &metadata)),
+        ("aged", aged),
+        ("longer", longer),
+        ("cut", MAGIC.to_vec()),
+    ];
+    let compiled = files.map(|(name, content)| {
+        fs::write(tree.path(name), content).unwrap();
+        Compiled {
+            name: format!("__pycache__/{name}.pyc"),
+            path: tree.path(name),
+            source: tree.path("m.py"),
+        }
+    });
+    let nowhere = Compiled {
+        name: "nowhere".into(),
+        path: tree.path("nowhere"),
+        source: tree.path("m.py"),
+    };
+    let members = super::bytecode(compiled.into_iter().chain([nowhere]), MAGIC);
+    let package = make(&members, &tree.caches()).unwrap();
+    let [(name, content)] = contents(&package).try_into().unwrap();
+    assert_eq!(name, "__pycache__/current.pyc");
+    let size = 5_u32.to_le_bytes();
+    let expected = [
+        &MAGIC[..],
+        &[0; 4],
+        &1_575_360_000_u32.to_le_bytes(),
+        &size,
+        b"code",
+    ];
+    assert_eq!(content, expected.concat());
 }

@@ -13,13 +13,14 @@ const DEFAULT_MIN: usize = 8;
 /// How long an attempt waits for others that are being prepared. A free slot does not stay empty for longer.
 const COMPANY: Duration = Duration::from_secs(2);
 
-/// And that much longer for each of them: it takes about as long to prepare them, and one array is worth it.
+/// A fan-out so wide that this is longer for all of it may take that long: to prepare it takes about as long, and one array is
+/// worth it.
 const COMPANY_FOR_EACH: Duration = Duration::from_millis(1);
 
 /// How long an attempt waits for so many others that are being prepared.
 pub(super) fn patience(coming: usize) -> Duration {
     let coming = u32::try_from(coming.min(MAX_CHILDREN)).unwrap_or_default();
-    COMPANY + COMPANY_FOR_EACH * coming
+    COMPANY.max(COMPANY_FOR_EACH * coming)
 }
 
 /// From how many attempts on an array is made; none ever without one.
@@ -100,6 +101,13 @@ mod tests {
         }
         for bad in ["1", "0", "10001", "-3", "on", "8 "] {
             assert_eq!(ArrayMin::parse(bad), Err(ArrayMinError(bad.to_owned())));
+        }
+    }
+
+    #[test]
+    fn up_to_two_thousand_siblings_wait_two_seconds() {
+        for (coming, seconds) in [(0, 2), (16, 2), (2_000, 2), (10_000, 10), (100_000, 10)] {
+            assert_eq!(patience(coming).as_secs(), seconds, "{coming}");
         }
     }
 

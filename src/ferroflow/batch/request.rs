@@ -11,7 +11,7 @@ use model::{
     },
     launch_record::SpecPlace,
     layout,
-    spec::{PackageRef, SPEC_VERSION, TaskSpec},
+    spec::{SPEC_VERSION, TaskSpec},
 };
 
 use super::{
@@ -189,11 +189,8 @@ pub(super) fn spec(
         store: shared.store.address().clone(),
         claim: layout::claim(&plan.flow, path, *attempt, pending.number),
         outcome: layout::outcome(&plan.flow, &plan.run, place.seq, place.index),
-        package: PackageRef {
-            url: common.code.url.clone(),
-            sha256: common.code.sha256.clone(),
-            size: common.code.size,
-        },
+        package: common.code.package.clone(),
+        bytecode: common.code.bytecode.clone(),
         prepare: container.prepare.clone(),
         command: command.command(),
         shell: container.shell,

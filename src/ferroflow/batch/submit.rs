@@ -242,19 +242,8 @@ impl Submitter {
 
 /// The code of a run: one package for all.
 fn package(groups: &[Group]) -> Option<PackageRef> {
-    let code = &groups
-        .first()?
-        .members
-        .first()?
-        .launch
-        .command
-        .common()
-        .code;
-    Some(PackageRef {
-        url: code.url.clone(),
-        sha256: code.sha256.clone(),
-        size: code.size,
-    })
+    let launch = &groups.first()?.members.first()?.launch;
+    Some(launch.command.common().code.package.clone())
 }
 
 /// Some stores that look like S3 ignore `If-None-Match`; then a claim holds nothing off. The first

@@ -8,20 +8,45 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use datastore::package::{self, Cache, Member, Package, PackageError, Source};
+use datastore::package::{self, Cache, Compiled, Member, Package, PackageError, Source};
 use model::exit_code;
 use serde::Deserialize;
 
 use super::say;
 use crate::host_files;
 
-/// Standard input: what to pack. Standard output has the answer, the JSON form of [`Package`].
+/// Standard input: what to pack. Standard output has the answer, the JSON form of [`Package`]; `null` where there is bytecode
+/// to be packed, and none of it can be used.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
     members: Vec<Listed>,
     /// Where to put a copy of the archive; `path` of the answer is then this.
     output: Option<PathBuf>,
+    bytecode: Option<Bytecode>,
+}
+
+/// Bytecode of what another package has.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bytecode {
+    /// `importlib.util.MAGIC_NUMBER` in hexadecimal.
+    magic: String,
+    /// Name of the member, file and source of each.
+    modules: Vec<(String, PathBuf, PathBuf)>,
+}
+
+impl Bytecode {
+    fn members(self) -> Result<Vec<Member>> {
+        let magic = hex::decode(&self.magic).ok();
+        let magic = magic.and_then(|bytes| bytes.try_into().ok());
+        let magic = magic.with_context(|| format!("`{}` is no magic number", self.magic))?;
+        let compiled = self
+            .modules
+            .into_iter()
+            .map(|(name, path, source)| Compiled { name, path, source });
+        Ok(package::bytecode(compiled, magic))
+    }
 }
 
 /// A member: `{"name", "path"}` is a file, `{"name", "data"}` is content in hexadecimal.
@@ -56,11 +81,15 @@ impl TryFrom<Listed> for Member {
 pub(crate) fn run() -> Result<ExitCode> {
     let request: Request = serde_json::from_reader(io::stdin().lock())
         .context("standard input does not list what to pack")?;
-    let members = request
-        .members
-        .into_iter()
-        .map(Member::try_from)
-        .collect::<Result<Vec<_>>>()?;
+    let members = request.members.into_iter().map(Member::try_from);
+    let mut members = members.collect::<Result<Vec<_>>>()?;
+    if let Some(bytecode) = request.bytecode {
+        members.extend(bytecode.members()?);
+        if members.is_empty() {
+            say::line("null")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     let made = match package::make(&members, &caches()) {
         Ok(package) => package,
         Err(error) => return Ok(explain(error)),

@@ -117,6 +117,13 @@ def _adopt_cli(cli_module):
     _fork_before_main(cli_module)
 
 
+def _leave_logs_to_the_bootstrap(plugins_module):
+    """Upstream's @batch starts a process beside the step that uploads its logs: the bootstrap has done so already."""
+    sidecars, name = getattr(plugins_module, "SIDECARS", None), "save_logs_periodically"
+    if isinstance(sidecars, dict) and getattr(sidecars.get(name), "__module__", None) == "metaflow.mflog." + name:
+        del sidecars[name]
+
+
 class _Finder:
     """Waits on `sys.meta_path` for some modules, lets the others find them, and adds a step to their loading."""
 
@@ -149,14 +156,12 @@ _IS_RUN = "run" in sys.argv[1:]
 if os.environ.get("FERROFLOW") != "off":
     if _IS_RUN:
         _call(("ferroflow.events", "look"), ("ferroflow.runner", "look"), ("ferroflow.loading", "watch"))
-    sys.meta_path.insert(
-        0,
-        _Finder(
-            {
-                "metaflow.parameters": _watch_ends,
-                "metaflow.runtime": _hand_over_at_execute,
-                "metaflow.package": _adopt_at_init,
-                "metaflow.cli": _adopt_cli,
-            }
-        ),
-    )
+    steps = {
+        "metaflow.parameters": _watch_ends,
+        "metaflow.runtime": _hand_over_at_execute,
+        "metaflow.package": _adopt_at_init,
+        "metaflow.cli": _adopt_cli,
+    }
+    if os.environ.get("FERROFLOW_LOG_SIDECAR") == "off":
+        steps["metaflow.plugins"] = _leave_logs_to_the_bootstrap
+    sys.meta_path.insert(0, _Finder(steps))

@@ -86,6 +86,7 @@ impl Fixture {
                 sha256: String::new(),
                 size: 0,
             },
+            bytecode: None,
             prepare: Vec::new(),
             command: ["sh", "-c", script].map(String::from).to_vec(),
             shell: false,
@@ -154,6 +155,16 @@ impl Fixture {
             sha256: hex::encode(Sha256::digest(bytes)),
             size: bytes.len() as u64,
         };
+    }
+
+    /// Makes `bytes` the bytecode of what is in the code package.
+    pub(crate) fn bytecode(&mut self, bytes: &[u8]) {
+        self.server.put("bucket/root/F/data/bb/bbcc", bytes);
+        self.spec.bytecode = Some(PackageRef {
+            url: "s3://bucket/root/F/data/bb/bbcc".into(),
+            sha256: hex::encode(Sha256::digest(bytes)),
+            size: bytes.len() as u64,
+        });
     }
 
     /// Puts a program in front of `PATH`.

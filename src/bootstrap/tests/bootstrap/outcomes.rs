@@ -121,7 +121,8 @@ fn a_step_has_upstreams_environment() {
     ] {
         assert!(lines.contains(&expected), "{expected} is not in {lines:#?}");
     }
-    assert!(!lines.iter().any(|line| line.starts_with("FERROFLOW_")));
+    let ours = lines.iter().filter(|line| line.starts_with("FERROFLOW_"));
+    assert_eq!(ours.collect::<Vec<_>>(), ["FERROFLOW_LOG_SIDECAR=off"]);
     for stream in ["MFLOG_STDOUT=", "MFLOG_STDERR="] {
         let line = lines.iter().find(|line| line.starts_with(stream)).unwrap();
         assert!(!std::path::Path::new(&line[stream.len()..]).exists());
