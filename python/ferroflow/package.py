@@ -9,15 +9,15 @@ The extension's hook calls `adopt` for each package before upstream's `__init__`
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import mmap
 import os
 import subprocess
-import sys
 import threading
-from importlib.util import MAGIC_NUMBER, cache_from_source
 
+from . import bytecode
 from .binary import locate
 from .errors import HandBack, describe_status, is_required
 
@@ -27,8 +27,6 @@ _MENTIONS = {
     "_package_and_upload": "_make _blob _is_package_available",
     "blob_with_timeout": "_blob _create_thread",
 }
-# Where Metaflow and its extensions are in a package.
-_LIBRARIES = (".mf_code/metaflow/", ".mf_code/metaflow_extensions/")
 # How the binary ends after it has said what is wrong: with the files, or with the folders it could write to. Upstream
 # needs no folder. (src/model/exit_code.rs)
 EXPLAINED, NO_FOLDER = 1, 4
@@ -39,29 +37,16 @@ def code(package, url, datastore=None):
     blob = package.blob
     if not isinstance(blob, Archive):
         return {"url": url, "sha256": hashlib.sha256(blob).hexdigest(), "size": len(blob)}
-    bytecode = _uploaded_bytecode(package, blob.modules, datastore)
-    return {**_reference(url, blob.facts), **({"bytecode": bytecode} if bytecode else {})}
+    told = _reference(url, blob.facts)
+    pack = functools.partial(_pack, package._ferroflow_binary)
+    uploaded = bytecode.upload(blob.modules, pack, Archive.opened, datastore)
+    if uploaded:
+        told["bytecode"] = _reference(*uploaded)
+    return told
 
 
 def _reference(url, facts):
     return {"url": url, "sha256": facts["sha256"], "size": facts["size"]}
-
-
-def _uploaded_bytecode(package, modules, datastore):
-    """Where bytecode is, uploaded once for each version of Metaflow, with which tasks start sooner. They can do without."""
-    if not modules or datastore is None or os.environ.get("FERROFLOW_BYTECODE") == "off":
-        return None
-    request = {"members": [], "bytecode": {"magic": MAGIC_NUMBER.hex(), "modules": modules}}
-    try:
-        made = _pack(package._ferroflow_binary, json.dumps(request).encode("utf-8"))
-        facts = json.loads(made.stdout.decode("utf-8")) if made.returncode == 0 else None
-        if facts is None:
-            return None
-        with contextlib.closing(Archive.opened(facts)) as archive:
-            url, _ = datastore.save_data([archive], len_hint=1)[0]
-        return _reference(url, facts)
-    except Exception:
-        return None
 
 
 def adopt(package):
@@ -138,7 +123,7 @@ class _Later:
         self._archive = None
         self._binary = package._ferroflow_binary
         self._upstream = lambda: upstream._make(package)
-        self._request, self._modules = _request(package, upstream)
+        self._request, self._libraries = _request(package, upstream)
 
     def archive(self):
         with self._lock:
@@ -149,6 +134,7 @@ class _Later:
     def _make(self):
         if self._request is None:
             return self._upstream()
+        modules = bytecode.dated(self._libraries)
         try:
             made = _pack(self._binary, self._request)
         except OSError as error:
@@ -160,7 +146,7 @@ class _Later:
             return self._without_binary(explanation.splitlines()[0])
         if made.returncode != 0:
             return self._without_binary("%s %s" % (self._binary, describe_status(made.returncode)))
-        return Archive.opened(json.loads(made.stdout.decode("utf-8")), self._modules)
+        return Archive.opened(json.loads(made.stdout.decode("utf-8")), modules)
 
     def _without_binary(self, why):
         """With a full disk, say, or a binary of another version."""
@@ -183,7 +169,7 @@ def _pack(binary, request):
 
 
 def _request(package, upstream):
-    """What `ferroflow package` reads, or None for packages that it cannot make; and which modules are in it."""
+    """What `ferroflow package` reads, or None for packages that it cannot make; and which modules of Metaflow are in it."""
     from metaflow.packaging_sys.tar_backend import TarPackagingBackend
 
     if package._backend is not TarPackagingBackend:
@@ -191,25 +177,9 @@ def _request(package, upstream):
     recorder = _Recorder()
     upstream._make(_View(package, recorder))
     try:
-        return json.dumps({"members": recorder.members}, ensure_ascii=False).encode("utf-8"), _modules(recorder.members)
+        return json.dumps({"members": recorder.members}, ensure_ascii=False).encode("utf-8"), bytecode.libraries(recorder.members)
     except UnicodeEncodeError:
         return None, []  # the name of a file is not text
-
-
-def _modules(members):
-    """Name, file and source of the bytecode of Metaflow's and its extensions' modules that this process has loaded.
-
-    The user's own modules change too often.
-    """
-    if sys.implementation.cache_tag is None:
-        return []
-    loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    modules = []
-    for member in members:
-        name, source = member["name"], member.get("path")
-        if source in loaded and name.endswith(".py") and name.startswith(_LIBRARIES):
-            modules.append((cache_from_source(name), cache_from_source(source), source))
-    return modules
 
 
 class _View:

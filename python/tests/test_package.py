@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import unittest
+from importlib.util import cache_from_source
 
 from fake_aws import FakeAws
 from support import FAKE_ENGINE, HERE, PYTHON_DIR, FlowCase
@@ -208,7 +209,7 @@ class When(PackageCase):
         self.addCleanup(aws.close)
         args, changes = ("run", "--with", BATCH), dict(aws.environment(), METAFLOW_DEFAULT_DATASTORE="s3")
         code = self.look(*args, **changes)["code"]
-        self.assertEqual(self.look(*args, **changes)["code"], code)
+        self.assertEqual(self.look(*args, PYTHONOPTIMIZE="1", **changes)["code"], code)
         bytecode = code["bytecode"]
         key = bytecode["url"][len("s3://") :]
         content = aws.objects[key][0]
@@ -219,6 +220,9 @@ class When(PackageCase):
             with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
                 tar.extractall(folder)
         root = os.path.join(folder, ".mf_code")
+        for module in ("task", "cli_components/step_cmd"):
+            compiled = cache_from_source(os.path.join(root, "metaflow", module + ".py"))
+            self.assertTrue(os.path.exists(compiled), compiled)
         told = self.python("-B", "-v", "-c", "import metaflow", PYTHONPATH=root).all
         compiled = re.findall("code object from '(%s/metaflow/.*)'$" % root, told, re.MULTILINE)
         self.assertGreater(len(compiled), 150)

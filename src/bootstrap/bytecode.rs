@@ -4,6 +4,7 @@
 //! file is seen before all of it is there: half a file of bytecode would end the task's imports.
 
 use std::{
+    error::Error,
     ffi::OsStr,
     fs, io,
     path::Path,
@@ -18,14 +19,29 @@ use crate::{
     work_dir::WorkDir,
 };
 
-/// It is not worth more: to compile takes a second.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// It is not worth more: to compile takes a third of a second.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where Python looks for the bytecode of the modules beside it.
 const CACHE: &str = "__pycache__";
 
-/// Puts the bytecode into the task's folder.
-pub(crate) fn add(s3: &S3, bytecode: &PackageRef, folders: &WorkDir) -> Result<(), PackageError> {
+/// Puts the bytecode into the task's folder. Else tells why the task starts without.
+pub(crate) fn add(s3: &S3, bytecode: &PackageRef, folders: &WorkDir) -> Result<(), String> {
+    unpack(s3, bytecode, folders).map_err(|error| {
+        let why = match &error {
+            PackageError::Digest { .. } => "it was changed".to_owned(),
+            other => innermost(other).to_string(),
+        };
+        let url = &bytecode.url;
+        format!("The task starts without bytecode ({url}): {why}")
+    })
+}
+
+fn innermost(error: &dyn Error) -> &dyn Error {
+    error.source().map_or(error, innermost)
+}
+
+fn unpack(s3: &S3, bytecode: &PackageRef, folders: &WorkDir) -> Result<(), PackageError> {
     let patience = Patience::Until(Instant::now() + PATIENCE);
     let aside = folders.private("bytecode");
     let added = Package::download(s3, bytecode, folders, patience)

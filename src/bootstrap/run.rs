@@ -273,10 +273,9 @@ impl<'a> Job<'a> {
         desk.stdout.write_line("Code package downloaded.");
         package.extract(folders.root())?;
         if let Some(bytecode) = &self.spec.bytecode
-            && let Err(error) = bytecode::add(s3, bytecode, folders)
+            && let Err(why) = bytecode::add(s3, bytecode, folders)
         {
-            let text = format!("the task starts without bytecode: {}", sentence(&error));
-            self.container.console.say(&text);
+            self.container.console.say(&why);
         }
         files::write(&self.spec.files, folders.root())?;
         desk.stdout.write_line("Task is starting.");

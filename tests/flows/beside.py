@@ -12,8 +12,13 @@ def children():
         pids = f.read().split()
     lines = []
     for pid in pids:
-        with open("/proc/%s/cmdline" % pid, "rb") as f:
-            lines.append(f.read().split(b"\0")[-2].decode())
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                words = f.read().split(b"\0")
+        except OSError:
+            continue
+        # One that has ended has none.
+        lines += [words[-2].decode()] if len(words) > 1 else []
     return sorted(lines)
 
 

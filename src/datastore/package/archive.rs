@@ -29,12 +29,12 @@ pub(super) fn write(
                 chunks.put(&header(&member.name, snapshot, owners).to_bytes());
                 put_file(path, snapshot, chunks)?;
             }
-            (Source::Bytecode(path), Some(snapshot)) => {
-                let bytes = bytecode::read(path, snapshot)?;
+            (Source::Bytecode(path, header), Some(snapshot)) => {
+                let bytes = bytecode::read(path, header, snapshot)?;
                 chunks.put(&Header::of_data(&member.name, bytes.len() as u64).to_bytes());
                 chunks.put(&bytes);
             }
-            (Source::File(path) | Source::Bytecode(path), None) => return Err(changing(path)),
+            (Source::File(path) | Source::Bytecode(path, _), None) => return Err(changing(path)),
         }
         pad(chunks, BLOCK as u64);
         if !chunks.wanted() {

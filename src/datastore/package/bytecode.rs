@@ -30,37 +30,53 @@ pub struct Compiled {
     pub path: PathBuf,
     /// What it was compiled from.
     pub source: PathBuf,
+    /// When the source was changed last, in seconds since 1970, before it was packed.
+    pub modified: i64,
+    /// The size of the source then, in bytes.
+    pub size: u64,
 }
 
-/// Which of these are the code of their sources as they are now, for interpreters with this magic number.
+/// What a file of bytecode must begin with.
+pub(super) type Header = [u8; HEADER];
+
+/// Which of these are the code of their sources, for interpreters with this magic number; of sources that are what they were
+/// when they were packed.
 pub fn members(compiled: impl Iterator<Item = Compiled>, magic: [u8; 4]) -> Vec<Member> {
-    let is_current = |one: &Compiled| is_current(one, magic).unwrap_or(false);
-    let current = compiled.filter(is_current);
-    current
-        .map(|Compiled { name, path, .. }| Member {
-            name,
-            source: Source::Bytecode(path),
+    let member = |one: Compiled| {
+        let header = header(&one, magic);
+        let is_current = is_current(&one, &header).unwrap_or(false);
+        is_current.then_some(Member {
+            name: one.name,
+            source: Source::Bytecode(one.path, header),
         })
-        .collect()
+    };
+    compiled.filter_map(member).collect()
 }
 
-fn is_current(compiled: &Compiled, magic: [u8; 4]) -> io::Result<bool> {
-    let mut header = [0; HEADER];
-    File::open(&compiled.path)?.read_exact(&mut header)?;
-    let source = fs::metadata(&compiled.source)?;
+fn header(compiled: &Compiled, magic: [u8; 4]) -> Header {
     // Flags other than none mean that a digest of the source decides.
-    let wanted = [
-        u32::from_le_bytes(magic),
-        0,
-        source.mtime() as u32,
-        source.size() as u32,
-    ];
-    let found = header.as_chunks().0.iter().map(|c| u32::from_le_bytes(*c));
-    Ok(found.eq(wanted))
+    let numbers = [0, compiled.modified as u32, compiled.size as u32];
+    let mut header = [0; HEADER];
+    header[..4].copy_from_slice(&magic);
+    for (place, number) in header[4..].as_chunks_mut().0.iter_mut().zip(numbers) {
+        *place = number.to_le_bytes();
+    }
+    header
+}
+
+fn is_current(compiled: &Compiled, wanted: &Header) -> io::Result<bool> {
+    let source = fs::metadata(&compiled.source)?;
+    let mut found = [0; HEADER];
+    File::open(&compiled.path)?.read_exact(&mut found)?;
+    Ok(found == *wanted && (source.mtime(), source.size()) == (compiled.modified, compiled.size))
 }
 
 /// The content of a file of bytecode, as of a source from a package.
-pub(super) fn read(path: &Path, listed: &Snapshot) -> Result<Vec<u8>, PackageError> {
+pub(super) fn read(
+    path: &Path,
+    header: &Header,
+    listed: &Snapshot,
+) -> Result<Vec<u8>, PackageError> {
     let content = || {
         let mut file = File::open(path)?;
         let mut bytes = Vec::new();
@@ -68,9 +84,9 @@ pub(super) fn read(path: &Path, listed: &Snapshot) -> Result<Vec<u8>, PackageErr
         Ok((Snapshot::of(&file.metadata()?), bytes))
     };
     let (snapshot, mut bytes) = content().map_err(|error| unreadable(path, error))?;
-    match bytes.get_mut(8..12) {
-        Some(time) if snapshot == *listed => time.copy_from_slice(&(MTIME as u32).to_le_bytes()),
-        _ => return Err(changing(path)),
+    if snapshot != *listed || !bytes.starts_with(header) {
+        return Err(changing(path));
     }
+    bytes[8..12].copy_from_slice(&(MTIME as u32).to_le_bytes());
     Ok(bytes)
 }

@@ -24,7 +24,7 @@ pub(super) fn of(listed: &Listed<'_>, owners: &mut Owners) -> String {
                 hash.update(b"d");
                 text(&mut hash, data);
             }
-            (Source::File(path) | Source::Bytecode(path), snapshot) => {
+            (Source::File(path) | Source::Bytecode(path, _), snapshot) => {
                 let is_file = matches!(member.source, Source::File(_));
                 hash.update(if is_file { b"f" } else { b"b" });
                 text(&mut hash, path.as_os_str().as_encoded_bytes());

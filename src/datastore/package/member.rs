@@ -30,8 +30,8 @@ pub struct Member {
 pub enum Source {
     /// In a file; symbolic links are followed.
     File(PathBuf),
-    /// In a file of Python's bytecode, whose source is in a package ([`super::bytecode`]).
-    Bytecode(PathBuf),
+    /// In a file of Python's bytecode with this header, whose source is in a package ([`super::bytecode`]).
+    Bytecode(PathBuf, [u8; 16]),
     /// Here: content that Metaflow generates, such as `INFO`.
     Data(Vec<u8>),
 }
@@ -94,7 +94,7 @@ pub(super) fn look(members: &[Member]) -> Result<Listed<'_>, PackageError> {
         .iter()
         .map(|member| match &member.source {
             Source::Data(_) => Ok((member, None)),
-            Source::File(path) | Source::Bytecode(path) => Ok((member, Some(look_at(path)?))),
+            Source::File(path) | Source::Bytecode(path, _) => Ok((member, Some(look_at(path)?))),
         })
         .collect::<Result<_, PackageError>>()?;
     within_limit(&listed, MAX_CONTENT)?;
@@ -145,7 +145,7 @@ pub(super) fn within_limit(listed: &Listed<'_>, limit: u64) -> Result<(), Packag
     let sizes = listed
         .iter()
         .map(|(member, snapshot)| match (&member.source, snapshot) {
-            (Source::File(path) | Source::Bytecode(path), snapshot) => {
+            (Source::File(path) | Source::Bytecode(path, _), snapshot) => {
                 (snapshot.map_or(0, |file| file.size), path.clone())
             }
             (Source::Data(data), _) => (data.len() as u64, PathBuf::from(&member.name)),

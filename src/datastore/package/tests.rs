@@ -385,14 +385,27 @@ fn bytecode_is_packed_for_the_sources_of_a_package() {
             name: format!("__pycache__/{name}.pyc"),
             path: tree.path(name),
             source: tree.path("m.py"),
+            modified: metadata.mtime(),
+            size: metadata.size(),
         }
     });
-    let nowhere = Compiled {
-        name: "nowhere".into(),
-        path: tree.path("nowhere"),
-        source: tree.path("m.py"),
-    };
-    let members = super::bytecode(compiled.into_iter().chain([nowhere]), MAGIC);
+    let current = &compiled[0];
+    let others = [
+        Compiled {
+            path: tree.path("nowhere"),
+            ..current.clone()
+        },
+        Compiled {
+            source: tree.path("nowhere"),
+            ..current.clone()
+        },
+        // It was packed, and changed since.
+        Compiled {
+            source: tree.path("aged"),
+            ..current.clone()
+        },
+    ];
+    let members = super::bytecode(compiled.iter().cloned().chain(others), MAGIC);
     let package = make(&members, &tree.caches()).unwrap();
     let [(name, content)] = contents(&package).try_into().unwrap();
     assert_eq!(name, "__pycache__/current.pyc");

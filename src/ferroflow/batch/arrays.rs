@@ -10,11 +10,11 @@ pub(crate) const ARRAY_MIN: &str = "FERROFLOW_ARRAY_MIN";
 /// Without [`ARRAY_MIN`]. Some cost as much as an array: its children show up in listings of their own only.
 const DEFAULT_MIN: usize = 8;
 
-/// How long an attempt waits for others that are being prepared. A free slot does not stay empty for longer.
+/// How long an attempt waits for others that are being prepared: a slot may be free for so long.
 const COMPANY: Duration = Duration::from_secs(2);
 
-/// A fan-out so wide that this is longer for all of it may take that long: to prepare it takes about as long, and one array is
-/// worth it.
+/// In a fan-out so wide that this is longer for all of it, it is: with local metadata it takes less to prepare them all, and one
+/// array is worth it.
 const COMPANY_FOR_EACH: Duration = Duration::from_millis(1);
 
 /// How long an attempt waits for so many others that are being prepared.
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn up_to_two_thousand_siblings_wait_two_seconds() {
         for (coming, seconds) in [(0, 2), (16, 2), (2_000, 2), (10_000, 10), (100_000, 10)] {
-            assert_eq!(patience(coming).as_secs(), seconds, "{coming}");
+            assert_eq!(patience(coming), Duration::from_secs(seconds), "{coming}");
         }
     }
 

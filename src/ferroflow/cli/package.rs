@@ -32,8 +32,8 @@ struct Request {
 struct Bytecode {
     /// `importlib.util.MAGIC_NUMBER` in hexadecimal.
     magic: String,
-    /// Name of the member, file and source of each.
-    modules: Vec<(String, PathBuf, PathBuf)>,
+    /// Of each the name of the member, file, source, and time and size of the source when it was packed.
+    modules: Vec<(String, PathBuf, PathBuf, i64, u64)>,
 }
 
 impl Bytecode {
@@ -41,10 +41,14 @@ impl Bytecode {
         let magic = hex::decode(&self.magic).ok();
         let magic = magic.and_then(|bytes| bytes.try_into().ok());
         let magic = magic.with_context(|| format!("`{}` is no magic number", self.magic))?;
-        let compiled = self
-            .modules
-            .into_iter()
-            .map(|(name, path, source)| Compiled { name, path, source });
+        let compiled = |(name, path, source, modified, size)| Compiled {
+            name,
+            path,
+            source,
+            modified,
+            size,
+        };
+        let compiled = self.modules.into_iter().map(compiled);
         Ok(package::bytecode(compiled, magic))
     }
 }

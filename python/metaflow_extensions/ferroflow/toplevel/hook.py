@@ -1,7 +1,8 @@
 """Hands a run over to Ferroflow at `NativeRuntime.execute`, and its code package when it is begun.
 
 Every Metaflow process loads this file, `step` and containers included: it imports nothing and changes two methods and a
-function, of `metaflow.runtime`, `metaflow.package` and `metaflow.cli`, once those have been imported.
+function, of `metaflow.runtime`, `metaflow.package` and `metaflow.cli`, and in containers a list of `metaflow.plugins`, once
+those have been imported.
 """
 
 import os
