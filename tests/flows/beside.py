@@ -6,32 +6,33 @@ import time
 from metaflow import FlowSpec, step
 
 
-def children():
-    """The last words of the command lines of this process's children."""
+def sidecars():
+    """The names of the sidecars among this process's children; None while one of these may still become one."""
     with open("/proc/self/task/%d/children" % os.getpid()) as f:
         pids = f.read().split()
-    lines = []
+    names = []
     for pid in pids:
         try:
             with open("/proc/%s/cmdline" % pid, "rb") as f:
-                words = f.read().split(b"\0")
+                words = f.read().decode().split("\0")[:-1]
         except OSError:
             continue
-        # One that has ended has none.
-        lines += [words[-2].decode()] if len(words) > 1 else []
-    return sorted(lines)
+        # A process that has ended has none; between fork and exec it has its parent's.
+        if words and not any(word.endswith("sidecar_worker.py") for word in words):
+            return None
+        names += words[-1:]
+    return sorted(names)
 
 
 class BesideFlow(FlowSpec):
     @step
     def start(self):
-        # Between fork and exec a child has this process's command line.
         deadline = time.time() + 10
-        while any("=" in line or line.isdigit() for line in children()) and time.time() < deadline:
+        while sidecars() is None and time.time() < deadline:
             time.sleep(0.1)
         files = [name for _, _, names in os.walk(os.environ["METAFLOW_EXTRACTED_ROOT"]) for name in names]
         print("bytecode: %s" % (sum(name.endswith(".pyc") for name in files) > 150))
-        print("sidecars: %s" % " ".join(children()))
+        print("sidecars: %s" % " ".join(sidecars() or ["?"]))
         self.next(self.end)
 
     @step
