@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = files![
     "ferroflow/attach.py",
     "ferroflow/batch.py",
     "ferroflow/binary.py",
+    "ferroflow/bytecode.py",
     "ferroflow/credentials.py",
     "ferroflow/disk.py",
     "ferroflow/early_exit.py",
