@@ -141,9 +141,14 @@ def wants_zig():
     return zig_command() is None and not all(shutil.which(arch + "-linux-gnu-gcc") for arch in others)
 
 
+# What an outer cargo, of `cargo test` for instance, tells of its own package. To build scripts it would be news: they run again.
+OF_OUTER_CARGO = ("OUT_DIR", "CARGO_MANIFEST_", "CARGO_PKG_")
+
+
 def cargo(target, folder, more):
+    env = {name: value for name, value in os.environ.items() if not name.startswith(OF_OUTER_CARGO)}
     command = ["cargo", "build", "--locked", "-p", BINARY, "--profile", "bootstrap", "--target", target]
-    if subprocess.run(command, cwd=ROOT, env={**os.environ, **more}, check=False).returncode != 0:
+    if subprocess.run(command, cwd=ROOT, env={**env, **more}, check=False).returncode != 0:
         sys.exit("`%s` failed" % " ".join(command))
     built = target_dir() / target / "bootstrap" / BINARY
     size = built.stat().st_size

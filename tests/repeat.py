@@ -3,7 +3,8 @@
 
     repeat.py [--times N] [--only BINARY,...] [--threads N] [--keep FOLDER]
 
-What `cargo test --workspace` runs, in the same order, but all of it even when something fails. Needs what the tests need
+What `cargo test --workspace` runs but for examples in documentation, in the order in which it is built, and all of it even when
+something fails. Needs what the tests need
 (`FERROFLOW=require`, METAFLOW_USER for root). Exit code 1 when any test failed in any round.
 """
 
@@ -45,7 +46,7 @@ def main():
 def run(name, path, folder, threads):
     argv = [path, "-Z", "unstable-options", "--report-time"] + (["--test-threads=%d" % threads] if threads else [])
     # The test harness tells the time of a test only to those who ask like this.
-    env = dict(os.environ, RUSTC_BOOTSTRAP="1", CARGO="cargo", CARGO_MANIFEST_DIR=folder)
+    env = dict(os.environ, RUSTC_BOOTSTRAP="1", CARGO_MANIFEST_DIR=folder)
     start, before = time.monotonic(), busy()
     done = subprocess.run(argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     wall, used = time.monotonic() - start, busy() - before

@@ -11,13 +11,10 @@ from importlib.util import MAGIC_NUMBER, cache_from_source
 
 # Where Metaflow and its extensions are in a package.
 _ROOT, _LIBRARIES = ".mf_code/", (".mf_code/metaflow/", ".mf_code/metaflow_extensions/")
-# What `step` imports and `run` does not, or not always.
-_USED_BY_STEPS = (
-    "metaflow.cli_components.step_cmd",
-    "metaflow.clone_util",
-    "metaflow.plugins.datatools.s3.s3op",
-    "metaflow.task",
-)
+# What `step` imports after `main`.
+USED_BY_STEPS = ("metaflow.cli_components.step_cmd", "metaflow.clone_util", "metaflow.task")
+# What it also imports with its data on S3, and `run` not always.
+_USED_WITH_S3 = ("metaflow.plugins.datatools.s3.s3op",)
 
 
 def libraries(members):
@@ -73,4 +70,4 @@ def _is_used(name):
     module = name[len(_ROOT) : -len(".py")].replace("/", ".")
     if module.endswith(".__init__"):
         module = module[: -len(".__init__")]
-    return module in sys.modules or module in _USED_BY_STEPS
+    return module in sys.modules or module in USED_BY_STEPS + _USED_WITH_S3

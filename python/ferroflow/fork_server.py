@@ -25,11 +25,10 @@ import sys
 import warnings
 
 from . import early_exit, events, forkable, loading
+from .bytecode import USED_BY_STEPS
 from .errors import one_line
 from .prepare import difference
 
-# What `step` imports after `main`.
-_USED_BY_STEPS = ("metaflow.cli_components.step_cmd", "metaflow.clone_util", "metaflow.task")
 _PR_SET_PDEATHSIG = 1
 # Streams of a task, and where its end is told.
 _DESCRIPTORS = 4
@@ -175,7 +174,7 @@ def _load():
     Whether tasks may end early: not where something wants to be taken down that all of them have.
     """
     with contextlib.suppress(ImportError):
-        for name in _USED_BY_STEPS:
+        for name in USED_BY_STEPS:
             importlib.import_module(name)
     gc.collect()
     early = early_exit.nothing_to_take_down()

@@ -6,8 +6,6 @@ use std::{
     sync::OnceLock,
 };
 
-use super::remove_variables;
-
 /// The folder that `FERROFLOW_BOOTSTRAP_DIR` names.
 pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -19,10 +17,7 @@ fn build() -> PathBuf {
     let folder = temporary.join("bootstraps");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/build_bootstrap.py");
     let target = temporary.parent().expect("the folder of build output");
-    let mut command = Command::new("python3");
-    // What `cargo test` says of its package would be news to build scripts, which then run again.
-    remove_variables(&mut command, &["CARGO_MANIFEST_", "CARGO_PKG_"]);
-    let built = command
+    let built = Command::new("python3")
         .arg(script)
         .arg(&folder)
         .env("CARGO_TARGET_DIR", target)

@@ -149,22 +149,21 @@ impl Fixture {
 
     /// Makes `bytes` the code package.
     pub(crate) fn package(&mut self, bytes: &[u8]) {
-        self.server.put("bucket/root/F/data/aa/aabb", bytes);
-        self.spec.package = PackageRef {
-            url: "s3://bucket/root/F/data/aa/aabb".into(),
-            sha256: hex::encode(Sha256::digest(bytes)),
-            size: bytes.len() as u64,
-        };
+        self.spec.package = self.stored("bucket/root/F/data/aa/aabb", bytes);
     }
 
     /// Makes `bytes` the bytecode of what is in the code package.
     pub(crate) fn bytecode(&mut self, bytes: &[u8]) {
-        self.server.put("bucket/root/F/data/bb/bbcc", bytes);
-        self.spec.bytecode = Some(PackageRef {
-            url: "s3://bucket/root/F/data/bb/bbcc".into(),
+        self.spec.bytecode = Some(self.stored("bucket/root/F/data/bb/bbcc", bytes));
+    }
+
+    fn stored(&self, place: &str, bytes: &[u8]) -> PackageRef {
+        self.server.put(place, bytes);
+        PackageRef {
+            url: format!("s3://{place}"),
             sha256: hex::encode(Sha256::digest(bytes)),
             size: bytes.len() as u64,
-        });
+        }
     }
 
     /// Puts a program in front of `PATH`.
